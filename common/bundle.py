@@ -1,0 +1,164 @@
+"""The bundle: the folder that is shipped from training to the machine that builds the engine.
+
+`model.onnx` (FP32 with INT8 Q/DQ, weights exactly 2:4), `reference.npz`, `layers.npz`, `eval.npz` and `bundle.json`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from . import files
+from .errors import UserError
+from .schema import Document
+
+SCHEMA_VERSION = 1
+MODEL, REFERENCE, LAYERS, EVAL, MANIFEST = "model.onnx", "reference.npz", "layers.npz", "eval.npz", "bundle.json"
+_FIX = "Copy the bundle again, or export it again with `twofour export`."
+
+
+class Tensor(Document):
+    """An input or output: dtype as NumPy names it; a string in `shape` is a dynamic dimension."""
+
+    name: str
+    dtype: str
+    shape: list[int | str]
+
+
+class Layer(Document):
+    """A weighted layer, and whether its weight was pruned to 2:4 in training.
+
+    Attributes:
+        name: the module's name in PyTorch (`body.0.conv1`).
+        kind: `Conv2d`, `Linear`, `ConvTranspose2d`, ...
+        shape: the weight's shape in PyTorch's layout.
+        sparse: a 2:4 mask is on it.
+        reason: why it is sparse, or why not.
+    """
+
+    name: str
+    kind: str
+    shape: list[int]
+    sparse: bool
+    reason: str
+
+
+class Range(Document):
+    """The calibrated range of one quantizer.
+
+    Attributes:
+        tensor: the quantizer's name (`body.0.conv1.input_quantizer`).
+        method: `max`, `percentile`, `entropy` or `mse`.
+        amax: largest magnitude that is represented; one number per tensor, or one per channel along `axis`.
+        axis: the channel axis, or None for a range per tensor.
+        bits: width of the integer code.
+    """
+
+    tensor: str
+    method: str
+    amax: float | list[float]
+    axis: int | None
+    bits: int = 8
+
+
+class Agreement(Document):
+    """How alike two answers to the same inputs are.
+
+    Attributes:
+        predictions: share of samples with the same predicted class, 0 to 1.
+        snr_db: 10 log10(signal power / difference power); None where the two are equal bit for bit.
+        samples: number of samples compared.
+    """
+
+    predictions: float
+    snr_db: float | None
+    samples: int
+
+
+class Manifest(Document):
+    """`bundle.json`.
+
+    Attributes:
+        files: name to SHA-256 of every other file of the bundle.
+        metric: name of the task metric, higher is better (`accuracy`).
+        metrics: metric of every training stage on the whole validation set (`{"dense": {"accuracy": 0.99}}`).
+        eval_metric: the PyTorch fake-quant model's metric on the samples of `eval.npz`.
+        noise_floor: PyTorch against itself, `reference.npz` with noise of 1e-5 standard deviation on its inputs.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    files: dict[str, str]
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    layers: list[Layer]
+    ranges: list[Range]
+    metric: str
+    metrics: dict[str, dict[str, float]]
+    eval_metric: float
+    noise_floor: Agreement
+    versions: dict[str, str]
+
+
+class Bundle:
+    """A bundle that was read and checked: every file has the hash on record and none leads out of the folder."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
+
+    @property
+    def model(self) -> Path:
+        """The master ONNX file."""
+        return self.folder / MODEL
+
+    @property
+    def digest(self) -> str:
+        """The bundle's identity: the hash of its manifest, which holds the hashes of all else."""
+        return files.sha256(self.folder / MANIFEST)
+
+    def arrays(self, name: str, group: str) -> dict[str, np.ndarray[Any, Any]]:
+        """The arrays `group/<name>` of one npz file, by name without the group."""
+        loaded = files.load_npz(self.folder / name)
+        return {key.split("/", 1)[1]: value for key, value in loaded.items() if key.startswith(group + "/")}
+
+
+def read(folder: Path) -> Bundle:
+    """Read and check a bundle.
+
+    Raises:
+        UserError: no bundle there, unknown schema, a file missing, damaged or outside the folder.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise UserError("This folder holds no bundle (no bundle.json).", where=str(folder), fix=_FIX)
+    manifest = _manifest(folder)
+    files.verify(folder, manifest.files, _FIX)
+    for name in (MODEL, REFERENCE, EVAL):
+        if name not in manifest.files:
+            raise UserError(f"bundle.json does not list {name}.", where=str(folder), fix=_FIX)
+    return Bundle(folder, manifest)
+
+
+def _manifest(folder: Path) -> Manifest:
+    content = files.read_json(folder / MANIFEST)
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"This bundle has schema version {version!r}; this twofour reads version {SCHEMA_VERSION}.",
+            where=str(folder / MANIFEST),
+            fix="Export it again with this version, or install the version that wrote it.",
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"bundle.json is damaged: {where}: {first['msg']}.", where=str(folder), fix=_FIX) from error
+
+
+__all__ = [
+    "EVAL", "LAYERS", "MANIFEST", "MODEL", "REFERENCE", "SCHEMA_VERSION", "Agreement", "Bundle", "Layer", "Manifest",
+    "Range", "Tensor", "read",
+]

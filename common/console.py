@@ -1,0 +1,65 @@
+"""What a person sees while it works: lines and progress bars on standard error; results go to standard output."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_quiet = False
+
+
+def configure(*, quiet: bool) -> None:
+    """Silence everything but warnings and errors."""
+    global _quiet
+    _quiet = quiet
+
+
+def say(text: str) -> None:
+    """One plain line on standard error."""
+    if not _quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """One line that is said even when quiet was asked for."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar with the time left; yields `advance(steps)`.
+
+    Where standard error is no terminal: one plain line at the end instead. Quiet: nothing.
+
+    Args:
+        label: what is being done ("train dense").
+        total: number of steps.
+    """
+    if _quiet:
+        yield lambda steps: None
+    elif sys.stderr.isatty():
+        with _bar(label, total) as advance:
+            yield advance
+    else:
+        start = time.perf_counter()
+        yield lambda steps: None
+        say(f"{label}: {total} steps in {time.perf_counter() - start:.1f} s")
+
+
+@contextmanager
+def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        task = bars.add_task(label, total=total)
+        yield lambda steps: bars.advance(task, steps)
+
+
+__all__ = ["configure", "progress", "say", "warn"]

@@ -1,0 +1,1 @@
+"""One folder per backend; shared: profile, validate, evidence. Imports no torch."""

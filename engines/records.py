@@ -1,0 +1,199 @@
+"""What an engine folder says of itself: `engine.json`, `profile.json` and `validation.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from ..common import files
+from ..common.bundle import Agreement
+from ..common.errors import UserError
+from ..common.schema import Document
+from .config import EngineConfig, ProfileConfig, ValidateConfig
+
+ENGINE, PROFILE, VALIDATION = "engine.json", "profile.json", "validation.json"
+Precision = Literal["int8", "float", "unknown"]
+
+
+class LayerEvidence(Document):
+    """One weighted layer of the built engine.
+
+    Attributes:
+        name: the ONNX node's name.
+        op: the ONNX operator (`Conv`, `MatMul`, `Gemm`, `ConvTranspose`).
+        shape: the weight's shape in the ONNX file.
+        two_four: every aligned group of 4 integer codes along the reduction axis has at least 2 zeros.
+        zeros: share of zero codes, 0 to 1.
+        precision: what the engine computes the layer in.
+        kernel: the operator or tactic that the engine chose, or None where it does not say.
+        ran_sparse: `yes` only with evidence of a sparse kernel.
+        reason: why it is, or is not, 2:4 and sparse.
+    """
+
+    name: str
+    op: str
+    shape: list[int]
+    two_four: bool
+    zeros: float
+    precision: Precision
+    kernel: str | None
+    ran_sparse: Literal["yes", "no", "unknown"]
+    reason: str
+
+
+class EngineRecord(Document):
+    """`engine.json`.
+
+    Attributes:
+        bundle: the bundle's folder as seen from the engine's folder.
+        bundle_digest: hash of the bundle's manifest.
+        engine: file name of the engine.
+        baseline: file name of the FP32 graph of the same network, which the profile is compared with.
+        files: name to SHA-256.
+        sizes: name to bytes.
+        notes: what the builder did and left, for people to read ("31 activations stored as uint8").
+    """
+
+    schema_version: Literal[1] = 1
+    backend: str
+    device: str
+    name: str
+    bundle: str
+    bundle_digest: str
+    options: EngineConfig
+    engine: str
+    baseline: str
+    files: dict[str, str]
+    sizes: dict[str, int]
+    machine: dict[str, Any]
+    layers: list[LayerEvidence]
+    notes: list[str]
+
+
+class Latency(Document):
+    """Times of one arm at one batch size, in milliseconds; throughput in samples per second.
+
+    Attributes:
+        spread: interquartile range over the median.
+        throughput: batch size times runs, over their total time.
+        samples_ms: every counted inference, in the order of measurement.
+    """
+
+    arm: str
+    batch: int
+    runs: int
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    mean: float
+    min: float
+    spread: float
+    throughput: float
+    samples_ms: list[float]
+
+
+class Ratio(Document):
+    """How many times faster the engine is than the baseline at one batch size.
+
+    Attributes:
+        speedup: median over the interleaved rounds of baseline time / engine time.
+        low: lower end of its 95 % interval.
+        high: upper end of its 95 % interval.
+        verdict: `faster`, `slower`, or `no difference` where the interval holds 1.
+    """
+
+    arm: str
+    baseline: str
+    batch: int
+    speedup: float
+    low: float
+    high: float
+    verdict: Literal["faster", "slower", "no difference"]
+
+
+class Gate(Document):
+    """One demand of the recipe and what was measured."""
+
+    name: str
+    limit: float
+    value: float
+    met: bool
+
+
+class ProfileRecord(Document):
+    """`profile.json`."""
+
+    schema_version: Literal[1] = 1
+    backend: str
+    options: ProfileConfig
+    machine: dict[str, Any]
+    latencies: list[Latency]
+    ratios: list[Ratio]
+    gates: list[Gate]
+
+
+class LayerDifference(Document):
+    """How far the engine and PyTorch part at one quantizer (or at an output).
+
+    Attributes:
+        tensor: the quantizer's name, or the output's.
+        snr_db: with every segment fed PyTorch's own values; None where equal bit for bit.
+        codes_differ: share of integer codes that differ there; None at a float output.
+        chained_snr_db: the same tensor when the engine feeds itself from the input on; None where equal bit for bit.
+    """
+
+    tensor: str
+    snr_db: float | None
+    codes_differ: float | None
+    chained_snr_db: float | None
+
+
+class ValidationRecord(Document):
+    """`validation.json`.
+
+    Attributes:
+        agreement: engine against PyTorch's fake-quant model on `reference.npz`.
+        noise_floor: PyTorch against itself under input noise of 1e-5; no runtime can be asked for more.
+        value: the engine's metric on `eval.npz`.
+        pytorch_value: the fake-quant model's on the same samples.
+        dense_value: the dense model's on the whole validation set, or None if no dense stage was run.
+    """
+
+    schema_version: Literal[1] = 1
+    backend: str
+    options: ValidateConfig
+    agreement: Agreement
+    noise_floor: Agreement
+    metric: str
+    samples: int
+    value: float
+    pytorch_value: float
+    dense_value: float | None
+    layers: list[LayerDifference]
+    gates: list[Gate]
+
+
+def read_engine(folder: Path) -> EngineRecord:
+    """Read `engine.json` and check the files that it lists.
+
+    Raises:
+        UserError: no engine there, its record damaged, or a file missing or changed.
+    """
+    fix = "Build it again with `twofour build`."
+    if not (folder / ENGINE).is_file():
+        raise UserError("This folder holds no engine (no engine.json).", where=str(folder), fix=fix)
+    try:
+        record = EngineRecord.model_validate(files.read_json(folder / ENGINE))
+    except ValidationError as error:
+        raise UserError(f"engine.json is damaged ({error.errors()[0]['msg']}).", where=str(folder), fix=fix) from error
+    files.verify(folder, record.files, fix)
+    return record
+
+
+__all__ = [
+    "ENGINE", "PROFILE", "VALIDATION", "EngineRecord", "Gate", "Latency", "LayerDifference", "LayerEvidence",
+    "ProfileRecord", "Ratio", "ValidationRecord", "read_engine",
+]

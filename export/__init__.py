@@ -1,0 +1,1 @@
+"""From PyTorch to ONNX with Q/DQ, and the bundle. Importing it imports no torch."""

@@ -1,0 +1,30 @@
+"""What a recipe says about export. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ..common.schema import Document
+
+
+class ExportConfig(Document):
+    """How the bundle is made.
+
+    Attributes:
+        exporter: `dynamo` (torch.export) or `torchscript`.
+        opset: ONNX opset of the graph.
+        reference_samples: validation samples whose PyTorch answers are recorded.
+        eval_samples: validation samples, with targets, that go into the bundle to compute the metric anywhere.
+        layer_samples: samples whose value at every quantizer is recorded, to compare layer by layer.
+    """
+
+    exporter: Literal["dynamo", "torchscript"] = "dynamo"
+    opset: Annotated[int, Field(ge=13, le=23)] = 21
+    reference_samples: Annotated[int, Field(ge=1)] = 256
+    eval_samples: Annotated[int, Field(ge=1)] = 1024
+    layer_samples: Annotated[int, Field(ge=1)] = 4
+
+
+__all__ = ["ExportConfig"]

@@ -1,0 +1,1 @@
+"""Passes and checks on ONNX alone: no torch, no engine."""

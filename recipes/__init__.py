@@ -1,0 +1,1 @@
+"""Ready recipes, as package data."""
