@@ -1,2 +1,234 @@
+"""The commands: parse, call the rooms, print. Nothing else, and nothing heavy imported before it is needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from .common import console
+from .common.errors import GateError, TwofourError
+
+
+class StoppedError(TwofourError):
+    """Ctrl-C, said in one line."""
+
+    exit_code = 130
+
+
+class Commands(typer.core.TyperGroup):
+    """The commands; keeps Ctrl-C from typer, which would say only "Aborted!"."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise StoppedError("Interrupted. What was finished is kept; the same command continues.") from error
+
+
+app = typer.Typer(
+    name="twofour",
+    cls=Commands,
+    help="From a PyTorch model to a 2:4-sparse INT8 engine whose accuracy and speed are proven.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        console.result(__version__)
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _twofour(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None: ...
+
+
+Target = Annotated[Path, typer.Argument(help="A recipe file, the name of a ready recipe, or a run folder.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Where to write. Default: runs/NAME.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="Change one key: training.qat.epochs=1. Repeatable.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings, errors and results.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Backend = Annotated[str, typer.Option("--backend", help="What runs the engine.")]
+Bundle = Annotated[Path | None, typer.Option("--bundle", help="The bundle, if it is not where the engine says.")]
+
+
+@app.command()
+def run(target: Target, out: Out = None, sets: Sets = None, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Do the whole job: train, calibrate, export, build, profile, validate, report."""
+    console.configure(quiet=quiet)
+    _pipeline(target, out, sets, None, as_json)
+
+
+@app.command()
+def train(target: Target, out: Out = None, sets: Sets = None, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Do the training stages of a recipe or run folder."""
+    console.configure(quiet=quiet)
+    _pipeline(target, out, sets, "train", as_json)
+
+
+@app.command()
+def calibrate(target: Target, out: Out = None, sets: Sets = None, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Choose the quantizers' ranges, after whatever training is still to be done."""
+    console.configure(quiet=quiet)
+    _pipeline(target, out, sets, "calibrate", as_json)
+
+
+@app.command()
+def export(target: Target, out: Out = None, sets: Sets = None, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Write the bundle, after whatever comes before it and is still to be done."""
+    console.configure(quiet=quiet)
+    _pipeline(target, out, sets, "export", as_json)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Write report.html again from what the run folder holds."""
+    from .pipeline.report.write import write_report
+
+    console.result(str(write_report(folder)))
+
+
+@app.command()
+def build(
+    bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
+    backend: Backend = "onnxruntime",
+    out: Annotated[Path | None, typer.Option("--out", help="Default: engines/BACKEND-DEVICE beside it.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of one inference.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Build an engine from a bundle."""
+    from .engines.build import build_engine
+    from .engines.config import EngineConfig
+    from .pipeline.complaints import settings
+
+    console.configure(quiet=quiet)
+    folder, record = build_engine(bundle, settings(EngineConfig, backend=backend, threads=threads), out)
+    _result(record.model_dump(mode="json"), as_json, "\n".join([*record.notes, str(folder)]))
+
+
+@app.command()
+def profile(
+    target: Annotated[Path, typer.Argument(help="An engine folder, a bundle, or a plain ONNX file.")],
+    backend: Backend = "onnxruntime",
+    batch: Annotated[list[int] | None, typer.Option("--batch", min=1, help="Repeatable. Default: 1 and 8.")] = None,
+    seconds: Annotated[float, typer.Option("--seconds", help="Least time per batch size and arm.")] = 3.0,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of one inference.")] = None,
+    bundle: Bundle = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Measure latency and throughput, side by side with FP32 where there is one."""
+    from .engines.commands import profile_target
+    from .engines.config import EngineConfig, ProfileConfig
+    from .pipeline.complaints import settings
+    from .pipeline.tables import profile_table
+
+    console.configure(quiet=quiet)
+    engine = settings(EngineConfig, backend=backend, threads=threads)
+    record = profile_target(target, settings(ProfileConfig, batch=batch or [1, 8], seconds=seconds), engine, bundle)
+    _result(record.model_dump(mode="json"), as_json, profile_table(record))
+    _gates(record.gates)
+
+
+@app.command()
+def validate(
+    target: Annotated[Path, typer.Argument(help="An engine folder or a bundle.")],
+    backend: Backend = "onnxruntime",
+    max_drop: Annotated[float | None, typer.Option("--max-drop", help="Gate: largest loss of the metric.")] = 0.01,
+    min_agreement: Annotated[float | None, typer.Option(help="Gate: least share of equal predictions.")] = 0.995,
+    bundle: Bundle = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Check an engine against the PyTorch reference and on real samples."""
+    from .engines.commands import validate_target
+    from .engines.config import EngineConfig, ValidateConfig
+    from .pipeline.complaints import settings
+    from .pipeline.tables import validation_table
+
+    console.configure(quiet=quiet)
+    config = settings(ValidateConfig, max_drop=max_drop, min_agreement=min_agreement)
+    record = validate_target(target, config, settings(EngineConfig, backend=backend), bundle)
+    _result(record.model_dump(mode="json"), as_json, validation_table(record))
+    _gates(record.gates)
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="An ONNX file, a bundle or an engine folder.")], as_json: Json = False
+) -> None:
+    """Say of each layer whether its weight is 2:4, and what is wrong with the Q/DQ pairs."""
+    from .engines.inspect import inspect as examine
+    from .pipeline.tables import inspection_table
+
+    found = examine(path)
+    _result(found.model_dump(mode="json"), as_json, inspection_table(found))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what this machine has, what it lacks, and the line that installs it."""
+    from .engines.doctor import examine
+    from .pipeline.tables import doctor_table
+
+    found = examine()
+    _result([item.model_dump(mode="json") for item in found], as_json, doctor_table(found))
+
+
+def _pipeline(target: Path, out: Path | None, sets: list[str] | None, until: str | None, as_json: bool) -> None:
+    from .pipeline.job import do
+
+    do(target, out, sets or [], until, as_json)
+
+
+def _result(value: Any, as_json: bool, shown: Any) -> None:
+    if as_json:
+        console.result(json.dumps(value, indent=2))
+    elif isinstance(shown, str):
+        console.result(shown)
+    else:
+        from rich.console import Console
+
+        Console().print(shown)
+
+
+def _gates(gates: list[Any]) -> None:
+    missed = [f"{gate.name} is {gate.value:.4g}, the limit is {gate.limit:.4g}" for gate in gates if not gate.met]
+    if missed:
+        raise GateError(f"A gate was not met: {'; '.join(missed)}.")
+
+
 def main() -> None:
-    raise SystemExit(0)
+    """Run a command; every ending has its exit code, and no user error a traceback."""
+    try:
+        app()
+    except TwofourError as error:
+        _stop(str(error) if isinstance(error, StoppedError) else f"error: {error}", error.exit_code)
+    except Exception as error:  # a bug of ours: kept for whoever mends it, not thrown at the user
+        path = Path(tempfile.gettempdir()) / "twofour-error.txt"
+        path.write_text(traceback.format_exc(), encoding="utf-8")
+        _stop(f"error: This is a bug in twofour ({type(error).__name__}: {error}). Report it with {path}.", 1)
+
+
+def _stop(message: str, code: int) -> None:
+    sys.stderr.write(f"{message}\n")
+    raise SystemExit(code)

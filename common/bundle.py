@@ -15,7 +15,7 @@ from . import files
 from .errors import UserError
 from .schema import Document
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 MODEL, REFERENCE, LAYERS, EVAL, MANIFEST = "model.onnx", "reference.npz", "layers.npz", "eval.npz", "bundle.json"
 _FIX = "Copy the bundle again, or export it again with `twofour export`."
 
@@ -89,7 +89,7 @@ class Manifest(Document):
         noise_floor: PyTorch against itself, `reference.npz` with noise of 1e-5 standard deviation on its inputs.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     name: str
     files: dict[str, str]
     inputs: list[Tensor]

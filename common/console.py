@@ -22,6 +22,11 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
+def result(text: str) -> None:
+    """What the command was asked for, on standard output."""
+    print(text, flush=True)
+
+
 def warn(text: str) -> None:
     """One line that is said even when quiet was asked for."""
     print(f"warning: {text}", file=sys.stderr, flush=True)
@@ -38,23 +43,38 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
         total: number of steps.
     """
     if _quiet:
-        yield lambda steps: None
+        yield _nothing
     elif sys.stderr.isatty():
         with _bar(label, total) as advance:
             yield advance
     else:
         start = time.perf_counter()
-        yield lambda steps: None
+        yield _nothing
         say(f"{label}: {total} steps in {time.perf_counter() - start:.1f} s")
+
+
+def _nothing(_steps: int) -> None:
+    """The advance of a bar that nobody sees."""
 
 
 @contextmanager
 def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
-        TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
@@ -62,4 +82,4 @@ def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda steps: bars.advance(task, steps)
 
 
-__all__ = ["configure", "progress", "say", "warn"]
+__all__ = ["configure", "progress", "result", "say", "warn"]

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ import numpy as np
 
 from .errors import UserError
 
+_TEMPORARY = ".tmp"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -26,7 +28,7 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk is full or the folder can't be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{_TEMPORARY}")
     try:
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,6 +38,13 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Delete the temporary files that a killed process left below `folder`; call it only with the folder locked."""
+    for left in folder.rglob(f".*{_TEMPORARY}"):
+        with suppress(OSError):
+            left.unlink()
 
 
 def _flush(path: Path) -> None:
@@ -144,7 +153,7 @@ def verify(folder: Path, expected: Mapping[str, str], fix: str) -> None:
         if not path.is_file():
             raise UserError("This file is missing.", where=str(path), fix=fix)
         if sha256(path) != digest:
-            raise UserError("This file is damaged: its content differs from the hash on record.", where=str(path), fix=fix)
+            raise UserError("This file is damaged: its hash is not the one on record.", where=str(path), fix=fix)
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -164,6 +173,6 @@ def inside(folder: Path, name: str) -> Path:
 
 
 __all__ = [
-    "atomic", "explained", "hashes", "inside", "load_npz", "read_json", "save_npz", "sha256", "verify", "write_json",
+    "atomic", "explained", "hashes", "inside", "load_npz", "read_json", "save_npz", "sha256", "sweep", "verify", "write_json",
     "write_text",
 ]

@@ -1,0 +1,46 @@
+"""A pipeline command from its arguments to its last line: run, sum up, report, print, judge the gates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..common.console import result, say
+from ..common.errors import GateError
+from .run import open_run, run
+from .summary import missed, summarize
+
+
+def do(target: Path, out: Path | None, overrides: list[str], until: str | None, as_json: bool) -> None:
+    """Run a recipe or run folder up to `until`, and end with the summary on standard output.
+
+    Raises:
+        TwofourError: as the stages do.
+        GateError: a gate was missed; every figure is written first.
+    """
+    recipe, folder = open_run(target, out, overrides)
+    summary = summarize(run(recipe, folder, until))
+    report = _report(folder) if until is None else None
+    _print(summary, as_json)
+    say(f"run folder: {folder}" if report is None else f"report: {report}")
+    if lines := missed(summary):
+        raise GateError(f"A gate was not met: {'; '.join(lines)}.", where=str(folder))
+
+
+def _report(folder: Path) -> Path:
+    from .report.write import write_report
+
+    return write_report(folder)
+
+
+def _print(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        result(json.dumps(summary, indent=2))
+        return
+    from .tables import show
+
+    show(summary)
+
+
+__all__ = ["do"]

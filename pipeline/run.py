@@ -1,0 +1,139 @@
+"""The whole job, in order, in one run folder; what is done already is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from ..common import files
+from ..common.console import say, warn
+from ..common.errors import MissingError, UserError
+from ..common.lock import locked
+from ..engines.backend import find
+from ..engines.config import EngineConfig
+from . import stages
+from .recipe import Recipe, load
+from .stage import Stage, StageRecord, perform, read
+
+RECIPE = "recipe.yaml"
+
+
+@dataclass
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        folder: the run folder.
+        done: the record of every stage, by name, in order.
+        skipped: optional engines that this machine can't build, by backend, with the reason.
+    """
+
+    folder: Path
+    done: dict[str, StageRecord] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def open_run(target: Path, out: Path | None, overrides: list[str]) -> tuple[Recipe, Path]:
+    """The resolved recipe and the run folder that `target` means: a recipe file, or a run folder made before.
+
+    Raises:
+        UserError: it is neither, or the recipe is wrong.
+    """
+    source = target / RECIPE if target.is_dir() else target
+    if target.is_dir() and not source.is_file():
+        raise UserError("This folder is no run: it has no recipe.yaml.", where=str(target), fix="Name a recipe file.")
+    recipe = load(_packaged(source), overrides).resolved()
+    folder = out or (target if target.is_dir() else Path("runs") / recipe.name)
+    if folder.exists() and not folder.is_dir():
+        raise UserError("The run folder is a file.", where=str(folder), fix="Choose another with --out.")
+    return recipe, folder
+
+
+def _packaged(path: Path) -> Path:
+    """A recipe that comes with twofour can be named alone (`digits-resnet`)."""
+    ready = Path(__file__).parent.parent / "recipes" / path.with_suffix(".yaml").name
+    return ready if not path.exists() and path.parent == Path(".") and ready.is_file() else path
+
+
+def run(recipe: Recipe, folder: Path, until: str | None = None) -> Outcome:
+    """Do every stage up to `until` (`train`, `calibrate`, `export`, or None for all), in a locked folder.
+
+    Raises:
+        UserError, MissingError: as the stages do; what was finished before is kept.
+    """
+    outcome = Outcome(folder)
+    with locked(folder):
+        files.sweep(folder)
+        _write_recipe(recipe, folder)
+        if _to_train(recipe, folder):
+            _preflight(recipe)
+        for stage in _plan(recipe, outcome, until):
+            outcome.done[stage.name] = perform(stage, folder)
+    return outcome
+
+
+def _write_recipe(recipe: Recipe, folder: Path) -> None:
+    text = yaml.safe_dump(recipe.document(), sort_keys=False, allow_unicode=True)
+    path = folder / RECIPE
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        files.write_text(path, text)
+
+
+def _to_train(recipe: Recipe, folder: Path) -> bool:
+    """Whether torch is going to be needed first thing, so that its import delays nothing else."""
+    first = recipe.training[0].stage if recipe.training else "calibrate"
+    return read(folder, first) is None
+
+
+def _preflight(recipe: Recipe) -> None:
+    """Model and data are built once before the first stage, so that a wrong factory is said at once."""
+    from ..training.factory import build_data, build_model
+
+    build_model(recipe.model)
+    build_data(recipe.data)
+
+
+def _plan(recipe: Recipe, outcome: Outcome, until: str | None) -> Iterator[Stage]:
+    """The stages in order; each is described when those before it are done, since it depends on what they made."""
+    context = stages.Context(recipe, outcome.done)
+    yield from _training(recipe, context)
+    if until == "train":
+        return
+    if "calibrate" not in outcome.done:
+        yield stages.calibrate(context)
+    if until == "calibrate":
+        return
+    yield stages.export(context)
+    if until == "export":
+        return
+    for config in recipe.engines:
+        yield from _engine(config, context, outcome)
+
+
+def _training(recipe: Recipe, context: stages.Context) -> Iterator[Stage]:
+    for config in recipe.training:
+        if config.stage == "qat":
+            yield stages.calibrate(context)
+        yield stages.train(context, config)
+
+
+def _engine(config: EngineConfig, context: stages.Context, outcome: Outcome) -> Iterator[Stage]:
+    try:
+        device = find(config.backend).device()
+    except MissingError as error:
+        if not config.optional:
+            raise
+        outcome.skipped[config.backend] = str(error)
+        warn(f"the optional engine {config.backend} is skipped: {error}")
+        return
+    engine = stages.build(context, config, device)
+    yield engine
+    yield stages.profile(context, engine)
+    yield stages.validate(context, engine)
+    say(f"engine {config.backend}: {outcome.folder / engine.folder}")
+
+
+__all__ = ["RECIPE", "Outcome", "open_run", "run"]

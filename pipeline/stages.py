@@ -1,0 +1,176 @@
+"""The stages of a run, each as a `Stage`: settings and files in, files out. The rooms do the work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..common import bundle, files
+from ..engines.config import EngineConfig
+from ..training.config import TrainConfig
+from . import fingerprint
+from .recipe import Recipe
+from .stage import Stage, StageRecord
+
+BUNDLE = "bundle"
+_WEIGHTS, _METRICS = "weights.safetensors", "metrics.json"
+
+
+@dataclass(frozen=True)
+class Context:
+    """The recipe, resolved, and the records of the stages done so far, by name."""
+
+    recipe: Recipe
+    done: dict[str, StageRecord]
+
+    def inputs(self, *after: str, **settings: Any) -> dict[str, Any]:
+        """A stage's inputs: its settings, the version, and what the stages `after` which it comes have made."""
+        made = {name: self.done[name].outputs for name in after}
+        return {"twofour": __version__, **settings, "from": made}
+
+    def network(self) -> dict[str, Any]:
+        """What every stage that builds the network and reads the samples depends on."""
+        recipe = self.recipe
+        return {
+            "seed": recipe.seed,
+            "model": fingerprint.of_model(recipe.model),
+            "data": fingerprint.of_data(recipe.data),
+        }
+
+    def last(self, *names: str) -> str | None:
+        """The last of the named stages that was done."""
+        return next((name for name in reversed(names) if name in self.done), None)
+
+
+def train(context: Context, config: TrainConfig) -> Stage:
+    """Dense, sparse or quantization-aware training."""
+    recipe, name = context.recipe, config.stage
+    student = context.last("calibrate") if name == "qat" else context.last("dense", "sparse")
+    teacher = config.distill.teacher if config.distill else None
+    after = sorted({stage for stage in (student, teacher) if stage})
+
+    def work(run: Path, key: str) -> dict[str, float]:
+        from ..training.stage import StageRequest, train_stage
+
+        request = StageRequest(
+            model=recipe.model,
+            data=recipe.data,
+            train=config,
+            seed=recipe.seed,
+            key=key,
+            student=run / student if student else None,
+            teacher=run / teacher if teacher else None,
+        )
+        return train_stage(request, run / name)
+
+    inputs = context.inputs(*after, train=config.model_dump(mode="json"), **context.network())
+    return Stage(name, name, inputs, work, lambda run: _made(run, name))
+
+
+def calibrate(context: Context) -> Stage:
+    """Quantizers inserted and their ranges chosen."""
+    recipe, source = context.recipe, context.last("dense", "sparse")
+
+    def work(run: Path, _key: str) -> dict[str, float]:
+        from ..training.calibration import calibration_stage
+
+        start = run / source if source else None
+        return calibration_stage(recipe.model, recipe.data, recipe.calibrate, start, run / "calibrate", recipe.seed)
+
+    settings = recipe.calibrate.model_dump(mode="json")
+    inputs = context.inputs(*([source] if source else []), calibrate=settings, **context.network())
+    return Stage("calibrate", "calibrate", inputs, work, lambda run: _made(run, "calibrate"))
+
+
+def export(context: Context) -> Stage:
+    """The bundle."""
+    recipe, source = context.recipe, context.last("calibrate", "qat")
+    assert source is not None
+    metrics = {name: record.metrics for name, record in context.done.items() if record.metrics}
+
+    def work(run: Path, _key: str) -> dict[str, float]:
+        from .exporting import export_stage
+
+        return export_stage(recipe, run, source, metrics)
+
+    settings = recipe.export.model_dump(mode="json")
+    inputs = context.inputs(
+        source, export=settings, name=recipe.name, metric=recipe.validation.metric, metrics=metrics, **context.network()
+    )
+    return Stage("export", "export", inputs, work, lambda run: _bundle_files(run))
+
+
+def build(context: Context, config: EngineConfig, device: str) -> Stage:
+    """One engine."""
+    folder = f"engines/{config.backend}-{device}"
+
+    def work(run: Path, _key: str) -> dict[str, float]:
+        from ..engines.backend import find
+
+        record = find(config.backend).build(bundle.read(run / BUNDLE), config, run / folder)
+        return {"engine_bytes": float(record.sizes[record.engine])}
+
+    inputs = context.inputs("export", engine=config.model_dump(mode="json"), device=device, machine=_machine())
+    return Stage(f"build {config.backend}", folder, inputs, work, lambda run: _engine_files(run, folder))
+
+
+def profile(context: Context, engine: Stage) -> Stage:
+    """How fast the engine is."""
+    config = context.recipe.profile
+
+    def work(run: Path, _key: str) -> dict[str, float]:
+        from ..engines.profile import profile_engine
+
+        record = profile_engine(run / engine.folder, config, run / BUNDLE)
+        return {f"speedup_batch_{ratio.batch}": ratio.speedup for ratio in record.ratios}
+
+    name, folder = f"profile {engine.folder.split('/')[1]}", f"{engine.folder}/profile"
+    inputs = context.inputs(engine.name, profile=config.model_dump(mode="json"), machine=_machine())
+    return Stage(name, folder, inputs, work, lambda run: _listed(run, folder, "profile.json"))
+
+
+def validate(context: Context, engine: Stage) -> Stage:
+    """How accurate the engine is."""
+    config = context.recipe.validation
+
+    def work(run: Path, _key: str) -> dict[str, float]:
+        from ..engines.validate import validate_engine
+
+        record = validate_engine(run / engine.folder, run / BUNDLE, config)
+        return {record.metric: record.value, "agreement": record.agreement.predictions}
+
+    name, folder = f"validate {engine.folder.split('/')[1]}", f"{engine.folder}/validate"
+    inputs = context.inputs(engine.name, "export", validate=config.model_dump(mode="json"))
+    return Stage(name, folder, inputs, work, lambda run: _listed(run, folder, "validation.json"))
+
+
+def _machine() -> dict[str, Any]:
+    from ..common.machine import describe
+
+    return describe()
+
+
+def _made(run: Path, folder: str) -> list[str]:
+    """The files that a training or calibration stage leaves, checkpoints aside."""
+    known = (_WEIGHTS, _METRICS, "masks.safetensors", "layers.json", "ranges.json")
+    return _listed(run, folder, *(name for name in known if (run / folder / name).is_file()))
+
+
+def _bundle_files(run: Path) -> list[str]:
+    manifest = bundle.Manifest.model_validate(files.read_json(run / BUNDLE / bundle.MANIFEST))
+    return _listed(run, BUNDLE, bundle.MANIFEST, *manifest.files)
+
+
+def _engine_files(run: Path, folder: str) -> list[str]:
+    from ..engines.records import ENGINE, read_engine
+
+    return _listed(run, folder, ENGINE, *read_engine(run / folder).files)
+
+
+def _listed(_run: Path, folder: str, *names: str) -> list[str]:
+    return [f"{folder}/{name}" for name in names]
+
+
+__all__ = ["BUNDLE", "Context", "build", "calibrate", "export", "profile", "train", "validate"]

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from twofour.common.errors import UserError
+from twofour.pipeline.recipe import load
+
+GOOD = {
+    "name": "job",
+    "model": {"factory": "twofour.training.models:tiny_resnet"},
+    "data": {"factory": "twofour.training.data:digits"},
+    "training": [{"stage": "dense", "epochs": 4, "optimizer": {"lr": 0.2}}, {"stage": "sparse"}, {"stage": "qat"}],
+}
+
+
+def write(folder: Path, **changes) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**GOOD, **changes}))
+    return path
+
+
+def test_what_is_left_out_is_filled_in_by_the_rules_of_the_workflow(tmp_path):
+    dense, sparse, qat = load(write(tmp_path)).resolved().training
+    assert (sparse.method, sparse.epochs, sparse.optimizer) == ("asp", dense.epochs, dense.optimizer)
+    assert (qat.method, qat.epochs) == ("qat", 1)
+    assert qat.optimizer.lr == pytest.approx(0.002)
+
+
+def test_a_resolved_recipe_reads_back_as_itself(tmp_path):
+    recipe = load(write(tmp_path)).resolved()
+    again = tmp_path / "again.yaml"
+    again.write_text(yaml.safe_dump(recipe.document()))
+    assert load(again).resolved() == recipe
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"modle": {}}, "Did you mean 'model'?"),
+        ({"training": [{"stage": "dense", "epoch": 3}]}, "Did you mean 'epochs'?"),
+        ({"training": [{"stage": "dense", "epochs": -1}]}, "training.0.epochs"),
+        ({"training": [{"stage": "dense", "epochs": "many"}]}, "training.0.epochs"),
+        ({"training": [{"stage": "dense", "optimizer": {"lr": float("nan")}}]}, "training.0.optimizer.lr"),
+        ({"training": [{"stage": "dense", "method": "asp"}]}, "can't use 'asp'"),
+        ({"training": [{"stage": "sparse"}, {"stage": "dense"}]}, "in the order"),
+        ({"training": [{"stage": "sparse"}]}, "model.weights"),
+        ({"training": []}, "model.weights"),
+        ({"training": [{"stage": "dense", "distill": {"teacher": "sparse"}}]}, "no earlier stage"),
+        ({"training": [{"stage": "dense", "layers": {"exclude": ["stem"]}}]}, "only the sparse stage"),
+        ({"engines": [{"backend": "onnxruntime"}, {"backend": "onnxruntime"}]}, "listed once"),
+        ({"engines": [{"backend": "abacus"}]}, "engines.0.backend"),
+        ({"profile": {"batch": []}}, "profile.batch"),
+        ({"validate": {"max_dorp": 1}}, "Did you mean 'max_drop'?"),
+        ({"name": "../up"}, "name"),
+        ({"model": None}, "model"),
+        ({"data": {"factory": 3}}, "data.factory"),
+        ({"model": {"factory": "a:b", "weights": "no/such/file.safetensors"}}, "no/such/file.safetensors"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_its_place(tmp_path, changes, said):
+    with pytest.raises(UserError) as error:
+        load(write(tmp_path, **changes))
+    assert said in str(error.value)
+    assert "recipe.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("", "empty"), ("# only a comment", "empty"), ("a: [", "line 1"), ("- 1", "a list"), ("\x00", "not YAML")],
+)
+def test_a_file_that_is_no_recipe_is_refused(tmp_path, content, said):
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=said):
+        load(path)
+
+
+def test_a_missing_recipe_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no such recipe"):
+        load(tmp_path / "none.yaml")
+
+
+def test_a_missing_key_is_named(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("name: x\nmodel: {factory: 'a:b'}\n")
+    with pytest.raises(UserError, match="'data' is missing"):
+        load(path)
