@@ -1,0 +1,213 @@
+"""What a run folder holds, as far as the run came: read into one view that never fails on what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from ...common.bundle import Layer, Manifest, Range
+from ...common.errors import UserError
+from ...common.files import read_json
+from ...engines.records import EngineRecord, ProfileRecord, ValidationRecord
+
+_T = TypeVar("_T")
+_TRAINING = ("dense", "sparse", "calibrate", "qat")
+
+
+class _Lenient(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+
+
+class Cost(_Lenient):
+    """What the report shows of a `stage.json`: seconds, bytes, versions and the moment it was done."""
+
+    stage: str
+    key: str = ""
+    seconds: float
+    peak_memory_bytes: int | None = None
+    versions: dict[str, str] = {}
+    finished: str = ""
+
+
+class Epoch(_Lenient):
+    """One pass over the training set; the losses and the accuracy after it."""
+
+    epoch: float
+    train_loss: float | None = None
+    loss: float | None = None
+    accuracy: float | None = None
+    lr: float | None = None
+
+
+class Metrics(_Lenient):
+    """A `metrics.json`: the network on the whole validation set, at the end and after each epoch.
+
+    Attributes:
+        one_shot: the metric right after pruning, before any retraining (`sparse` only).
+    """
+
+    accuracy: float | None = None
+    loss: float | None = None
+    one_shot: float | None = None
+    history: list[Epoch] = []
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage; `cost` is None where it was begun and not finished."""
+
+    name: str
+    folder: str
+    cost: Cost | None
+    metrics: Metrics | None = None
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One engine folder, and what was measured on it so far."""
+
+    folder: str
+    record: EngineRecord
+    profile: ProfileRecord | None = None
+    validation: ValidationRecord | None = None
+
+
+@dataclass
+class Run:
+    """A run folder.
+
+    Attributes:
+        name: the recipe's name, or the folder's.
+        recipe: the recipe's content; empty where it is missing.
+        recipe_text: the recipe as written.
+        stages: those that were begun, in the order of the pipeline.
+        layers: the weighted layers and the decision on each; empty before pruning.
+        ranges: of the network that was exported, or of the last calibrated one.
+        absent: backends of the recipe that have no engine here; True where they are optional.
+        problems: files that are there and could not be read.
+    """
+
+    name: str
+    recipe: dict[str, Any] = field(default_factory=dict)
+    recipe_text: str = ""
+    stages: list[Stage] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
+    ranges: list[Range] = field(default_factory=list)
+    manifest: Manifest | None = None
+    engines: list[Engine] = field(default_factory=list)
+    absent: dict[str, bool] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def metrics(self, stage: str) -> Metrics | None:
+        """The metrics of a stage by name, or None."""
+        return next((item.metrics for item in self.stages if item.name == stage), None)
+
+
+class _Reader:
+    """Reads the files of one folder and remembers what could not be read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.problems: list[str] = []
+
+    def read(self, name: str, kind: type[_T] | Any) -> _T | None:
+        """The file as `kind`, or None where it is missing or damaged."""
+        if not (self.folder / name).is_file():
+            return None
+        try:
+            found: _T = TypeAdapter(kind).validate_python(read_json(self.folder / name))
+        except (UserError, ValidationError, OSError) as error:
+            self.problems.append(f"{name} could not be read: {_reason(error)}")
+            return None
+        return found
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg']}"
+    return error.what if isinstance(error, UserError) else str(error)
+
+
+def collect(folder: Path) -> Run:
+    """Read a run folder.
+
+    Raises:
+        UserError: there is no such folder, or it is not a run folder (it has no recipe and no stage).
+    """
+    reader = _Reader(folder)
+    text, recipe = _recipe(reader)
+    run = Run(str(recipe.get("name") or folder.resolve().name), recipe, text, _stages(reader))
+    if not text and not run.stages:
+        raise UserError(
+            "This folder holds no run (no recipe.yaml and no stage).", where=str(folder), fix="Name a run folder.",
+        )
+    run.manifest = reader.read("bundle/bundle.json", Manifest)
+    run.engines = _engines(reader)
+    run.layers = (run.manifest.layers if run.manifest else None) or reader.read("sparse/layers.json", list[Layer]) or []
+    run.ranges = (run.manifest.ranges if run.manifest else None) or _ranges(reader)
+    run.absent = _absent(recipe, run.engines)
+    run.problems = reader.problems
+    return run
+
+
+def _recipe(reader: _Reader) -> tuple[str, dict[str, Any]]:
+    path = reader.folder / "recipe.yaml"
+    if not path.is_file():
+        return "", {}
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reader.problems.append(f"recipe.yaml could not be read: {error}")
+        return "", {}
+    return text, content if isinstance(content, dict) else {}
+
+
+def _stages(reader: _Reader) -> list[Stage]:
+    folders = [*_TRAINING, "export"]
+    for engine in _engine_folders(reader.folder):
+        folders += [engine, f"{engine}/profile", f"{engine}/validate"]
+    return [_stage(reader, folder) for folder in folders if (reader.folder / folder).is_dir()]
+
+
+def _stage(reader: _Reader, folder: str) -> Stage:
+    cost = reader.read(f"{folder}/stage.json", Cost)
+    metrics = reader.read(f"{folder}/metrics.json", Metrics) if folder in _TRAINING else None
+    return Stage(cost.stage if cost else folder, folder, cost, metrics)
+
+
+def _engine_folders(run: Path) -> list[str]:
+    return sorted(f"engines/{path.parent.name}" for path in (run / "engines").glob("*/engine.json"))
+
+
+def _engines(reader: _Reader) -> list[Engine]:
+    found = []
+    for folder in _engine_folders(reader.folder):
+        record: EngineRecord | None = reader.read(f"{folder}/engine.json", EngineRecord)
+        if record is not None:
+            profile = reader.read(f"{folder}/profile/profile.json", ProfileRecord)
+            validation = reader.read(f"{folder}/validate/validation.json", ValidationRecord)
+            found.append(Engine(folder, record, profile, validation))
+    return found
+
+
+def _ranges(reader: _Reader) -> list[Range]:
+    return reader.read("qat/ranges.json", list[Range]) or reader.read("calibrate/ranges.json", list[Range]) or []
+
+
+def _absent(recipe: dict[str, Any], engines: list[Engine]) -> dict[str, bool]:
+    built = {engine.record.backend for engine in engines}
+    listed = recipe.get("engines")
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    return {
+        str(entry["backend"]): bool(entry.get("optional"))
+        for entry in entries if "backend" in entry and entry["backend"] not in built
+    }
+
+
+__all__ = ["Cost", "Engine", "Epoch", "Metrics", "Run", "Stage", "collect"]

@@ -1,0 +1,134 @@
+"""The charts about one engine: latency distributions, speed-up with its interval, difference from PyTorch by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from markupsafe import Markup
+
+from ...engines.records import Latency, LayerDifference, ProfileRecord, Ratio, ValidationRecord
+from .plot import Series, density, lines
+from .rows import Mark, Row, Rule, chart, figure, legend
+from .scale import Scale, linear, ratios
+from .words import SPACE, count, decibels, milliseconds, number, percent, times
+
+
+def baselines(profile: ProfileRecord) -> set[str]:
+    """The arms that others are compared with."""
+    return {ratio.baseline for ratio in profile.ratios} - {ratio.arm for ratio in profile.ratios}
+
+
+def arm_name(arm: str) -> str:
+    """An arm as people write it: `int8` is INT8, `fp32` is FP32, the rest stay as they are."""
+    return arm.upper() if arm.lower() in ("int8", "fp32", "fp16", "bf16") else arm
+
+
+def latencies(profile: ProfileRecord) -> list[Markup]:
+    """For each batch size, the distribution of every arm's times over one common axis."""
+    batches = list(dict.fromkeys(item.batch for item in profile.latencies))
+    slow = baselines(profile)
+    return [_latency([item for item in profile.latencies if item.batch == batch], slow) for batch in batches]
+
+
+def _latency(arms: Sequence[Latency], slow: set[str]) -> Markup:
+    scale = _times([value for arm in arms for value in _most(arm)])
+    rows = [_arm(arm, scale, "fp32" if arm.arm in slow else "int8") for arm in sorted(arms, key=lambda a: a.arm not in slow)]
+    beyond = sum(value > scale.high for arm in arms for value in arm.samples_ms)
+    runs = count(sum(arm.runs for arm in arms), "run")
+    note = f"{runs}; height is the share of runs, the line is the median."
+    note += f" {count(beyond, 'run')} slower than the axis not drawn." if beyond else ""
+    return chart(f"Batch {arms[0].batch}", rows, scale, note=note, kind="tall", unit="ms")
+
+
+def _most(arm: Latency) -> tuple[float, float]:
+    low, high = np.percentile(arm.samples_ms or [arm.p50], (0, 98))
+    return float(low), float(high)
+
+
+def _times(values: Sequence[float]) -> Scale:
+    return linear(values, number, zero=min(values) < 0.5 * max(values))
+
+
+def _arm(arm: Latency, scale: Scale, tone: str) -> Row:
+    said = f"median {milliseconds(arm.p50)}, 95th percentile {milliseconds(arm.p95)}, fastest {milliseconds(arm.min)}"
+    art = density(f"Latency of {arm_name(arm.arm)} at batch {arm.batch}", said, arm.samples_ms, scale, tone)
+    return Row(arm_name(arm.arm), milliseconds(arm.p50), [Mark("tick", tone, arm.p50)], art,
+               f"{number(arm.throughput)} samples/s")
+
+
+def speedups(profile: ProfileRecord) -> Markup | None:
+    """The speed-up at each batch size with its 95 % interval; an interval that holds 1 is no difference."""
+    if not profile.ratios:
+        return None
+    scale = ratios([value for ratio in profile.ratios for value in (ratio.low, ratio.high)], times)
+    rows = [_speedup(ratio) for ratio in profile.ratios]
+    note = "The bar is the 95 % interval. Where it holds 1, the verdict is no difference, whatever the dot says."
+    rules = [Rule(1, f"as fast as {arm_name(profile.ratios[0].baseline)}", "accent")]
+    return chart("Speed-up", rows, scale, note=note, rules=rules, unit="log")
+
+
+def _speedup(ratio: Ratio) -> Row:
+    tone = {"faster": "good", "slower": "bad"}.get(ratio.verdict, "quiet")
+    value = ratio.verdict if ratio.verdict == "no difference" else f"{times(ratio.speedup)}"
+    detail = f"{ratio.verdict}, " if ratio.verdict != "no difference" else ""
+    detail += f"{times(ratio.low)} to {times(ratio.high)}"
+    name = f"Batch {ratio.batch}"
+    return Row(name, value, [Mark("span", tone, ratio.low, ratio.high), Mark("dot", tone, ratio.speedup)], detail=detail)
+
+
+def snr(validation: ValidationRecord) -> Markup | None:
+    """How far engine and PyTorch part at each quantizer, from the input to the output."""
+    layers = validation.layers
+    if not layers:
+        return None
+    floor = validation.noise_floor.snr_db
+    known = [value for layer in layers for value in (layer.snr_db, layer.chained_snr_db) if value is not None]
+    y, top = _decibel_axis([*known, *([floor] if floor is not None else []), 0.0])
+    x = Scale(1, max(2, len(layers)), _numbers(len(layers)), lambda tick: f"{tick:g}")
+    series = [
+        Series("fed PyTorch's own values", "int8", _depth(layers, chained=False, exact=top)),
+        Series("fed by the engine itself", "fp32", _depth(layers, chained=True, exact=top)),
+    ]
+    name = "Signal to noise against PyTorch, quantizer by quantizer"
+    drawing = lines(name, _said(layers), series, x, y, level=floor)
+    entries = [(f"line {item.tone}", item.name) for item in series]
+    if floor is not None:
+        entries.append(("rule quiet", f"noise floor at the output, {decibels(floor)}"))
+    note = "Higher is closer; along the bottom the place in the network, numbered as in the table below."
+    return figure(name, legend(entries), drawing, note=note)
+
+
+def _numbers(total: int) -> tuple[float, ...]:
+    stride = max(1, round(total / 6))
+    return tuple(float(index) for index in range(1, total + 1, stride))
+
+
+def _decibel_axis(values: Sequence[float]) -> tuple[Scale, float]:
+    """An axis with one more tick on top, for what is equal bit for bit; and the value of that tick."""
+    inner = linear(values, lambda tick: f"{tick:g}{SPACE}dB")
+    top = inner.high + (inner.ticks[1] - inner.ticks[0])
+    text = partial(_decibel_tick, top)
+    return Scale(inner.low, top, (*inner.ticks, top), text), top
+
+
+def _decibel_tick(top: float, tick: float) -> str:
+    return "exact" if tick == top else f"{tick:g}{SPACE}dB"
+
+
+def _depth(layers: Sequence[LayerDifference], *, chained: bool, exact: float) -> list[tuple[float, float]]:
+    values = (layer.chained_snr_db if chained else layer.snr_db for layer in layers)
+    return [(index, exact if value is None else value) for index, value in enumerate(values, 1)]
+
+
+def _said(layers: Sequence[LayerDifference]) -> str:
+    exact = sum(layer.snr_db is None for layer in layers)
+    worst = min(layers, key=lambda layer: float("inf") if layer.snr_db is None else layer.snr_db)
+    return (
+        f"{percent(exact / len(layers), 0)} of the places are equal bit for bit when fed the same values; "
+        f"the least is {decibels(worst.snr_db)} at {worst.tensor}."
+    )
+
+
+__all__ = ["arm_name", "baselines", "latencies", "snr", "speedups"]

@@ -1,0 +1,159 @@
+"""The answers at the top of the report: a figure, a word, and the sentence that keeps both honest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ...engines.records import Gate, Latency, ProfileRecord, Ratio, ValidationRecord
+from .collect import Engine, Run
+from .layers import LayerView, share
+from .words import DASH, count, decibels, milliseconds, number, percent, points, size, times
+
+Tone = Literal["good", "bad", "neutral", "none"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One answer.
+
+    Attributes:
+        question: what was asked.
+        figure: the number that answers it.
+        word: the verdict.
+        tone: how the verdict is coloured; the word says the same.
+        lines: what the figure is made of.
+    """
+
+    question: str
+    figure: str
+    word: str
+    tone: Tone
+    lines: tuple[str, ...]
+
+
+def gates(engine: Engine) -> list[Gate]:
+    """All gates that were judged on this engine."""
+    found = (engine.validation, engine.profile)
+    return [gate for record in found if record is not None for gate in record.gates]
+
+
+def headline(run: Run) -> tuple[Tone, str]:
+    """The one sentence that sums the run up."""
+    judged = [gate for engine in run.engines for gate in gates(engine)]
+    missed = [gate.name for gate in judged if not gate.met]
+    if not run.engines:
+        return "none", "This run has no engine yet; what it has so far is below."
+    if missed:
+        return "bad", f"{len(missed)} of {count(len(judged), 'gate')} missed: {', '.join(missed)}."
+    if not judged:
+        return "none", "No gate of the recipe has been judged yet."
+    return "good", f"All {len(judged)} gates met." if len(judged) > 1 else "The one gate is met."
+
+
+def cards(run: Run, engine: Engine, layers: list[LayerView]) -> list[Card]:
+    """The answers for one engine."""
+    return [
+        _accuracy(engine.validation), _agreement(engine.validation), _speed(engine), _size(engine),
+        _sparsity(engine, layers),
+    ]
+
+
+def _accuracy(record: ValidationRecord | None) -> Card:
+    question = "Is the accuracy kept?"
+    if record is None:
+        return Card(question, DASH, "not measured", "none", ("This engine has not been validated.",))
+    sampled = f"{record.metric} on {count(record.samples, 'sample')}; one sample is {100 / record.samples:.2f} points"
+    if record.dense_value is None:
+        return Card(question, percent(record.value), "no dense model", "none", (sampled, "There is none to compare with."))
+    drop = record.dense_value - record.value
+    against = f"{points(-drop)} against the dense model ({percent(record.dense_value)})"
+    limit = record.options.max_drop
+    if limit is None:
+        return Card(question, percent(record.value), "no gate", "none", (against, sampled))
+    word, tone = _met(drop <= limit + 1e-9, "kept", "lost")
+    return Card(question, percent(record.value), word, tone, (f"{against}; {100 * limit:g} allowed", sampled))
+
+
+def _met(met: bool, yes: str, no: str) -> tuple[str, Tone]:
+    return (yes, "good") if met else (no, "bad")
+
+
+def _agreement(record: ValidationRecord | None) -> Card:
+    question = "Same answers as PyTorch?"
+    if record is None:
+        return Card(question, DASH, "not measured", "none", ("This engine has not been validated.",))
+    found, floor, least = record.agreement, record.noise_floor, record.options.min_agreement
+    lines = (
+        f"same class on {count(found.samples, 'sample')}, signal to noise {decibels(found.snr_db)}",
+        f"PyTorch against itself under noise of 1e-5: {percent(floor.predictions)}, {decibels(floor.snr_db)}",
+    )
+    if least is None:
+        return Card(question, percent(found.predictions), "no gate", "none", lines)
+    word, tone = _met(found.predictions >= least, "agrees", "differs")
+    return Card(question, percent(found.predictions), word, tone, lines)
+
+
+def _speed(engine: Engine) -> Card:
+    question = "Is it faster than FP32?"
+    profile = engine.profile
+    if profile is None or not profile.ratios:
+        return Card(question, DASH, "not measured", "none", ("This engine has not been profiled.",))
+    first = profile.ratios[0]
+    tones: dict[str, Tone] = {"faster": "good", "slower": "bad", "no difference": "neutral"}
+    figure = f"{DASH}" if first.verdict == "no difference" else times(first.speedup)
+    lines = tuple(_ratio(ratio, profile) for ratio in profile.ratios)
+    return Card(question, figure, first.verdict, tones[first.verdict], lines)
+
+
+def _ratio(ratio: Ratio, profile: ProfileRecord) -> str:
+    medians = " / ".join(
+        milliseconds(item.p50) for arm in (ratio.arm, ratio.baseline) for item in _timed(profile, arm, ratio.batch)
+    )
+    what = "no difference" if ratio.verdict == "no difference" else f"{times(ratio.speedup)} ({ratio.verdict})"
+    return f"batch {ratio.batch}: {what}, 95 % interval {number(ratio.low)} to {number(ratio.high)}; {medians}"
+
+
+def _timed(profile: ProfileRecord, arm: str, batch: int) -> list[Latency]:
+    return [item for item in profile.latencies if item.arm == arm and item.batch == batch]
+
+
+def _size(engine: Engine) -> Card:
+    question = "How small is it?"
+    record = engine.record
+    own, other = record.sizes.get(record.engine), record.sizes.get(record.baseline)
+    if own is None:
+        return Card(question, DASH, "not recorded", "none", ())
+    if not other:
+        return Card(question, size(own), "no baseline", "none", (f"the file {record.engine}",))
+    line = f"{size(own)} against {size(other)} of the same network in FP32"
+    if own >= other:
+        return Card(question, size(own), "not smaller", "neutral", (line,))
+    return Card(question, size(own), f"{times(other / own)} smaller", "good", (line,))
+
+
+def _sparsity(engine: Engine, layers: list[LayerView]) -> Card:
+    question = "Is it 2:4 sparse?"
+    part, weighted = share(layers), engine.record.layers
+    if not part:
+        return Card(question, "0" if part == 0 else DASH, "dense weights", "none", ("No layer has 2:4 weights.",))
+    ran = sum(item.ran_sparse == "yes" for item in weighted)
+    two_four = sum(item.two_four for item in weighted)
+    lines = (f"of the weights are 2:4, as integers: {two_four} of {count(len(weighted), 'layer')}", sparse_sentence(engine))
+    return Card(question, percent(part, 1), f"{ran} of {two_four} ran sparse" if ran else "weights only",
+                "good" if ran else "neutral", lines)
+
+
+def sparse_sentence(engine: Engine) -> str:
+    """Whether the engine used the zeros, said no stronger than the evidence."""
+    states = [item.ran_sparse for item in engine.record.layers]
+    if "yes" in states:
+        return f"A sparse kernel ran in {states.count('yes')} of {count(len(states), 'layer')}."
+    if engine.record.device.startswith("cpu"):
+        return "CPU kernels are dense: they multiply by the zeros too, so the zeros save no time here."
+    if "unknown" in states:
+        return "There is no evidence that a sparse kernel ran."
+    return "No layer ran with a sparse kernel."
+
+
+__all__ = ["Card", "Tone", "cards", "gates", "headline", "sparse_sentence"]

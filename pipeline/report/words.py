@@ -1,0 +1,73 @@
+"""Figures as people read them: three significant digits, a unit, and no false precision."""
+
+from __future__ import annotations
+
+import math
+
+SPACE, MINUS, TIMES, DASH = "\u00a0", "\u2212", "\u00d7", "\u2013"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """`value` with `digits` significant digits and no exponent between 1e-4 and 1e6."""
+    if not math.isfinite(value):
+        return "not finite"
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if not -5 < exponent < 6:
+        return f"{value:.{digits - 1}e}".replace("-", MINUS)
+    return f"{value:,.{max(0, digits - 1 - exponent)}f}".replace("-", MINUS)
+
+
+def percent(share: float, decimals: int = 2) -> str:
+    """A share of 0 to 1 in percent; 1 and 0 are written without decimals."""
+    return f"{100 * share:.0f}{SPACE}%" if share in (0, 1) else f"{100 * share:.{decimals}f}{SPACE}%"
+
+
+def points(change: float) -> str:
+    """A signed change of a share (0.01 is one point)."""
+    sign = "+" if change > 0 else MINUS if change < 0 else "\u00b1"
+    return f"{sign}{abs(100 * change):.2f}{SPACE}points"
+
+
+def milliseconds(value: float) -> str:
+    """A time given in milliseconds; below a tenth of one it is written in microseconds."""
+    return f"{number(1000 * value)}{SPACE}\u00b5s" if value < 0.1 else f"{number(value)}{SPACE}ms"
+
+
+def duration(seconds: float) -> str:
+    """A time given in seconds, as seconds or as minutes and seconds."""
+    if seconds < 100:
+        return f"{seconds:.1f}{SPACE}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}{SPACE}h {minutes:02d}{SPACE}min" if hours else f"{minutes}{SPACE}min {rest:02d}{SPACE}s"
+
+
+def size(count: float) -> str:
+    """A number of bytes, in decimal units."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{number(count / scale)}{SPACE}{unit}"
+    return f"{count:.0f}{SPACE}bytes"
+
+
+def times(ratio: float) -> str:
+    """A ratio, such as a speed-up."""
+    return f"{number(ratio)}{TIMES}"
+
+
+def decibels(snr: float | None) -> str:
+    """A signal-to-noise ratio; None is an answer that is equal bit for bit."""
+    return "exact" if snr is None else f"{snr:.1f}{SPACE}dB".replace("-", MINUS)
+
+
+def count(value: int, noun: str) -> str:
+    """A number of things: `1 layer`, `1,204 layers`."""
+    return f"{value:,}{SPACE}{noun}" + ("" if value == 1 else "s")
+
+
+__all__ = [
+    "DASH", "MINUS", "SPACE", "TIMES", "count", "decibels", "duration", "milliseconds", "number", "percent", "points",
+    "size", "times",
+]

@@ -1,0 +1,103 @@
+"""Writes `report.html`: one file that asks for nothing else, and in which no name of a layer can become code."""
+
+from __future__ import annotations
+
+import shlex
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ...common.files import write_text
+from . import charts, engine_charts, verdict, words
+from .collect import Engine, Run, collect
+from .layers import layer_views, share
+
+REPORT = "report.html"
+
+
+def write_report(run: Path) -> Path:
+    """Write `RUN/report.html` from whatever the run folder holds, whole or not at all.
+
+    Raises:
+        UserError: the folder holds no run, or can't be written.
+    """
+    write_text(run / REPORT, render(collect(run)))
+    return run / REPORT
+
+
+def render(run: Run) -> str:
+    """The report of a run as one HTML document."""
+    return _environment().get_template("report.html.j2").render(
+        run=run, style=Markup(_text("report.css")), headline=verdict.headline(run), layers=layer_views(run),
+        sparse_share=share(layer_views(run)), activations=_quantizers(run, weights=False),
+        weight_ranges=_quantizers(run, weights=True), versions=_versions(run), machine=_machine(run),
+        commands=commands(run), finished=max((s.cost.finished for s in run.stages if s.cost), default=""),
+    )
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("twofour.pipeline.report", "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )
+    environment.globals.update(charts=charts, engine_charts=engine_charts, verdict=verdict)
+    environment.filters.update({name: getattr(words, name) for name in words.__all__ if name.islower()})
+    return environment
+
+
+def _text(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+
+
+def _quantizers(run: Run, *, weights: bool) -> list[Any]:
+    return [item for item in run.ranges if item.tensor.endswith("weight_quantizer") is weights]
+
+
+def _versions(run: Run) -> dict[str, list[str]]:
+    """Every package that took part, with each version that did, oldest stage first."""
+    found: dict[str, list[str]] = {}
+    for stage in run.stages:
+        for package, version in (stage.cost.versions if stage.cost else {}).items():
+            if version not in found.setdefault(package, []):
+                found[package].append(version)
+    return found
+
+
+def _machine(run: Run) -> dict[str, Any]:
+    """The machine that timed the first engine, or built it."""
+    for engine in run.engines:
+        return engine.profile.machine if engine.profile else engine.record.machine
+    return {}
+
+
+def commands(run: Run) -> list[tuple[str, str]]:
+    """What makes this run again, typed in the run's folder: (what it does, command)."""
+    recipe = run.recipe.get("training")
+    stages = [str(item["stage"]) for item in recipe if "stage" in item] if isinstance(recipe, list) else []
+    again = [("Everything, from the start, in a folder beside this one", _line("run recipe.yaml --out", f"../{run.name}-again"))]
+    again += [("The training stages, or what is left of them", "twofour train .")] if stages else []
+    again += [("Calibration", "twofour calibrate ."), ("The bundle", "twofour export .")]
+    for engine in run.engines:
+        again += _engine_commands(engine)
+    return [*again, ("This report", "twofour report .")]
+
+
+def _engine_commands(engine: Engine) -> list[tuple[str, str]]:
+    record = engine.record
+    name = f"{record.backend} on {record.device}"
+    return [
+        (f"The engine {name}", f"twofour build bundle --backend {shlex.quote(record.backend)} --out {shlex.quote(engine.folder)}"),
+        (f"The times of {name}", _line("profile", engine.folder)),
+        (f"The answers of {name}", _line("validate", engine.folder)),
+    ]
+
+
+def _line(command: str, path: str) -> str:
+    return f"twofour {command} {shlex.quote(path)}"
+
+
+__all__ = ["REPORT", "commands", "render", "write_report"]
