@@ -1,0 +1,64 @@
+"""ONNX Runtime sessions with this backend's settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ...common import lazy
+from ...common.errors import UserError
+
+_ERRORS_ONLY = 3
+_FIX = "Build it again with `twofour build`, or export the bundle again."
+
+
+def runtime() -> ModuleType:
+    """The package `onnxruntime`.
+
+    Raises:
+        MissingError: it is missing or broken.
+    """
+    return lazy.require("onnxruntime", extra="dev", purpose="The ONNX Runtime backend")
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_session(path: Path, threads: int | None, optimized: Path | None = None) -> Any:
+    """An `onnxruntime.InferenceSession` on the CPU; warnings are silenced.
+
+    Args:
+        path: ONNX file.
+        threads: threads of one inference, or None for every usable core.
+        optimized: where ONNX Runtime writes the graph that it really runs. Defaults to nowhere.
+
+    Raises:
+        UserError: the file is missing, or ONNX Runtime refuses it.
+        MissingError: ONNX Runtime is missing or broken.
+    """
+    package = runtime()
+    if not path.is_file():
+        raise UserError("This model is missing.", where=str(path), fix=_FIX)
+    try:
+        return package.InferenceSession(str(path), _options(package, threads, optimized), providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises a different class for every way to be damaged
+        reason = " ".join(str(error).split())
+        raise UserError(f"ONNX Runtime can't load this model ({reason}).", where=str(path), fix=_FIX) from error
+
+
+def _options(package: ModuleType, threads: int | None, optimized: Path | None) -> Any:
+    options = package.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.graph_optimization_level = package.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.execution_mode = package.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = threads or usable_cores()
+    if optimized is not None:
+        options.optimized_model_filepath = str(optimized)
+    return options
+
+
+__all__ = ["open_session", "runtime", "usable_cores"]
