@@ -173,6 +173,6 @@ def inside(folder: Path, name: str) -> Path:
 
 
 __all__ = [
-    "atomic", "explained", "hashes", "inside", "load_npz", "read_json", "save_npz", "sha256", "sweep", "verify", "write_json",
-    "write_text",
+    "atomic", "explained", "hashes", "inside", "load_npz", "read_json", "save_npz", "sha256", "sweep", "verify",
+    "write_json", "write_text",
 ]

@@ -1,69 +1,108 @@
-"""The table that `twofour run` ends with."""
+"""The tables that commands end with."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
+from ..engines.records import Latency, ProfileRecord, Ratio, ValidationRecord
 
-def show(summary: dict[str, Any], console: Console | None = None) -> None:
-    """Print accuracy per stage, then size and speed per engine, to standard output."""
-    console = console or Console()
-    console.print(_accuracy(summary))
+
+def show(summary: dict[str, Any]) -> None:
+    """Print accuracy per stage, then size, agreement and speed per engine, to standard output."""
+    console = Console()
+    console.print(_stages(summary))
     for name, figures in summary["engines"].items():
         console.print(_engine(name, figures))
         if figures.get("latency"):
-            console.print(_speed(name, figures))
+            latencies = [Latency.model_validate({**row, "samples_ms": []}) for row in figures["latency"]]
+            ratios = [Ratio.model_validate(row) for row in figures["speedup"]]
+            console.print(_speed(f"{name}: latency and throughput", latencies, ratios))
 
 
-def _accuracy(summary: dict[str, Any]) -> Table:
-    table = Table(title=f"{summary['run']}: accuracy", title_justify="left")
-    for column, justify in (("stage", "left"), ("accuracy", "right"), ("seconds", "right"), ("peak MiB", "right")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+def profile_table(record: ProfileRecord) -> Table:
+    """Latency and throughput per batch size and arm, with the speed-up against FP32."""
+    return _speed(f"{record.backend}: latency and throughput", record.latencies, record.ratios)
+
+
+def validation_table(record: ValidationRecord) -> Group:
+    """The three judgements, then where runtime and PyTorch part, layer by layer."""
+    table = _pairs(f"{record.backend}: against PyTorch")
+    table.add_row(record.metric, f"{_percent(record.value)} (PyTorch {_percent(record.pytorch_value)})")
+    if record.dense_value is not None:
+        table.add_row(f"{record.metric} of the dense model", _percent(record.dense_value))
+    for label, agreement in (("engine", record.agreement), ("PyTorch under 1e-5 noise", record.noise_floor)):
+        shown = f"{_percent(agreement.predictions)} same prediction, {_decibel(agreement.snr_db)}"
+        table.add_row(f"{label}, {agreement.samples} samples", shown)
+    for gate in record.gates:
+        table.add_row(f"gate {gate.name}", f"{gate.value:.4g}, limit {gate.limit:.4g}: {'met' if gate.met else 'MISSED'}")
+    layers = _table("where they part", "layer", ">fed the same", ">codes that differ", ">in sequence")
+    for layer in record.layers:
+        codes = "" if layer.codes_differ is None else _percent(layer.codes_differ)
+        layers.add_row(layer.tensor, _decibel(layer.snr_db), codes, _decibel(layer.chained_snr_db))
+    return Group(table, layers)
+
+
+def _stages(summary: dict[str, Any]) -> Table:
+    table = _table(f"{summary['run']}: stages", "stage", ">accuracy", ">seconds", ">peak MiB")
     for name, record in summary["stages"].items():
         value = record["metrics"].get("accuracy")
-        shown = "" if value is None else f"{100 * value:.2f} %"
+        shown = "" if value is None else _percent(value)
         table.add_row(name, shown, f"{record['seconds']:.1f}", f"{record['peak_memory_bytes'] / 2**20:.0f}")
     return table
 
 
 def _engine(name: str, figures: dict[str, Any]) -> Table:
-    table = Table(title=f"{name}: engine", title_justify="left", show_header=False)
+    table = _pairs(f"{name}: engine")
     size, fp32 = figures["bytes"], figures["fp32_bytes"]
-    table.add_row("weights that are 2:4", f"{100 * figures['two_four_share']:.1f} %")
+    table.add_row("weights that are 2:4", _percent(figures["two_four_share"]))
     table.add_row("layers that are 2:4", f"{figures['two_four_layers']} of {figures['layers']}")
     table.add_row("layers that ran sparse", f"{figures['ran_sparse_layers']} of {figures['layers']}")
-    table.add_row("engine size", f"{size / 1024:.0f} KiB (FP32 {fp32 / 1024:.0f} KiB, {fp32 / size:.2f} times)")
+    table.add_row("size", f"{size / 1024:.0f} KiB, {fp32 / size:.2f} times smaller than FP32 ({fp32 / 1024:.0f} KiB)")
     if validation := figures.get("validation"):
         agreement = validation["agreement"]
-        snr = agreement["snr_db"]
-        table.add_row("same prediction as PyTorch", f"{100 * agreement['predictions']:.2f} % of {agreement['samples']}")
-        table.add_row("signal to noise", "bit for bit" if snr is None else f"{snr:.1f} dB")
+        shown = f"{_percent(agreement['predictions'])} of {agreement['samples']}, {_decibel(agreement['snr_db'])}"
+        table.add_row("same prediction as PyTorch", shown)
     return table
 
 
-def _speed(name: str, figures: dict[str, Any]) -> Table:
-    table = Table(title=f"{name}: latency and throughput", title_justify="left")
-    columns = ("batch", "arm", "p50 ms", "p99 ms", "samples/s", "against FP32")
-    for column in columns:
-        table.add_column(column, justify="left" if column == "arm" else "right")
-    ratios = {(ratio["arm"], ratio["batch"]): ratio for ratio in figures["speedup"]}
-    for row in figures["latency"]:
-        ratio = ratios.get((row["arm"], row["batch"]))
-        table.add_row(
-            str(row["batch"]), row["arm"], f"{row['p50']:.3f}", f"{row['p99']:.3f}", f"{row['throughput']:.0f}",
-            _verdict(ratio) if ratio else "",
-        )
+def _speed(title: str, latencies: Iterable[Latency], ratios: Iterable[Ratio]) -> Table:
+    table = _table(title, ">batch", "arm", ">p50 ms", ">p99 ms", ">samples/s", ">against FP32")
+    verdicts = {(ratio.arm, ratio.batch): _verdict(ratio) for ratio in ratios}
+    for row in latencies:
+        figures = (f"{row.p50:.3f}", f"{row.p99:.3f}", f"{row.throughput:.0f}", verdicts.get((row.arm, row.batch), ""))
+        table.add_row(str(row.batch), row.arm, *figures)
     return table
 
 
-def _verdict(ratio: dict[str, Any]) -> str:
-    interval = f"({ratio['low']:.2f} to {ratio['high']:.2f})"
-    if ratio["verdict"] == "no difference":
+def _verdict(ratio: Ratio) -> str:
+    interval = f"({ratio.low:.2f} to {ratio.high:.2f})"
+    if ratio.verdict == "no difference":
         return f"no difference {interval}"
-    return f"{ratio['speedup']:.2f} times {interval}"
+    return f"{ratio.speedup:.2f} times as fast {interval}"
 
 
-__all__ = ["show"]
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _decibel(value: float | None) -> str:
+    return "bit for bit" if value is None else f"{value:.1f} dB"
+
+
+def _pairs(title: str) -> Table:
+    return Table("", "", title=title, title_justify="left", show_header=False)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table; a column whose name begins with `>` is aligned to the right."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+    return table
+
+
+__all__ = ["profile_table", "show", "validation_table"]
