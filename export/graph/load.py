@@ -1,0 +1,103 @@
+"""Read an ONNX file that may come from anyone: checked, and never reading outside its own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+
+from ...common.errors import UserError
+from ...common.files import inside
+
+_FIX = "Export it again, or copy it again together with its data files."
+
+
+def load(path: Path) -> ir.Model:
+    """Read and check an ONNX file; large weights stay on disk until they are used.
+
+    Raises:
+        UserError: it is missing, is not ONNX, breaks ONNX's rules, or keeps weights in a file that is missing, too
+            short, or outside of the model's folder (also by a link).
+    """
+    model = _read(path)
+    for tensor in _tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            _check_external(path, tensor)
+    _check(path)
+    return ir.load(path)
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    if not path.is_file():
+        raise UserError("This ONNX file is missing.", where=str(path), fix=_FIX)
+    try:
+        model = onnx.load(str(path), format="protobuf", load_external_data=False)
+    except DecodeError as error:
+        raise UserError("This file is not ONNX, or is damaged.", where=str(path), fix=_FIX) from error
+    except OSError as error:
+        raise UserError(f"This file can't be read ({error.strerror}).", where=str(path)) from error
+    if not model.HasField("graph"):
+        raise UserError("This file is not ONNX: it holds no graph.", where=str(path), fix=_FIX)
+    return model
+
+
+def _check(path: Path) -> None:
+    try:
+        onnx.checker.check_model(str(path))
+    except Exception as error:  # the checker raises errors of several unrelated types
+        reason = str(error).strip().splitlines()
+        raise UserError(
+            f"This ONNX file breaks the rules of ONNX: {reason[0] if reason else type(error).__name__}",
+            where=str(path),
+            fix=_FIX,
+        ) from error
+
+
+def _check_external(path: Path, tensor: onnx.TensorProto) -> None:
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    if not location or Path(location).is_absolute():
+        raise UserError(
+            f"The weight {tensor.name!r} is kept in the file {location!r}, which is not beside the model.",
+            where=str(path),
+            fix="Don't use this file, or save it again with its data beside it.",
+        )
+    data = inside(path.parent, location)
+    if not data.is_file():
+        raise UserError(f"The file {location!r}, which holds the weight {tensor.name!r}, is missing.", where=str(path), fix=_FIX)
+    try:
+        end = int(entries.get("offset", 0)) + int(entries.get("length", 0))
+    except ValueError as error:
+        raise UserError(f"The place of the weight {tensor.name!r} is damaged.", where=str(path), fix=_FIX) from error
+    if end > data.stat().st_size:
+        raise UserError(f"The file {location!r} ends before the weight {tensor.name!r} does.", where=str(path), fix=_FIX)
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from _graph_tensors(model.graph)
+    for function in model.functions:
+        yield from _node_tensors(function.node)
+
+
+def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _node_tensors(graph.node)
+
+
+def _node_tensors(nodes: object) -> Iterator[onnx.TensorProto]:
+    for node in nodes:  # type: ignore[attr-defined]
+        for attribute in node.attribute:
+            yield attribute.t
+            yield from attribute.tensors
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _graph_tensors(graph)
+
+
+__all__ = ["load"]

@@ -1,0 +1,163 @@
+"""The export stage: a quantized network becomes a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from ..common import bundle, files
+from ..common.agreement import predictions
+from ..common.bundle import Layer, Manifest, Range, Tensor
+from ..common.errors import TwofourError, UserError
+from ..common.machine import versions
+from .bundle_writer import publish, workshop
+from .config import ExportConfig
+from .graph.load import load
+from .graph.save import save
+from .graph.two_four import check
+from .graph.values import constant, is_op
+from .recorder import Recorder
+from .samples import collect
+from .torch_onnx import export
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to export.
+
+    Attributes:
+        name: the bundle's name.
+        network: quantized and calibrated.
+        val: re-iterable loader of (inputs, targets); inputs are a tensor, a tuple or a dict of tensors, batch first.
+        config: exporter, opset and numbers of samples.
+        layers: which layers were pruned to 2:4, and why others were not.
+        ranges: the quantizers' calibrated ranges.
+        metric: name of the task metric; `accuracy` is the one there is.
+        metrics: what every training stage reached.
+    """
+
+    name: str
+    network: nn.Module
+    val: Iterable[Any]
+    config: ExportConfig
+    layers: list[Layer]
+    ranges: list[Range]
+    metric: str
+    metrics: dict[str, dict[str, float]]
+
+
+def export_bundle(request: ExportRequest, folder: Path) -> Manifest:
+    """Export the network, check the graph, record PyTorch's answers and write the bundle into `folder`.
+
+    Raises:
+        UserError: the network can't be exported, the loader gives nothing usable, or the folder can't be written.
+        TwofourError: a layer that was pruned is not 2:4 in the exported file.
+    """
+    if request.metric != "accuracy":
+        raise UserError(f"There is no metric called {request.metric!r}.", fix="Known: accuracy.")
+    config, training = request.config, request.network.training
+    try:
+        wanted = max(config.reference_samples, config.eval_samples)
+        inputs, targets = collect(request.network, request.val, wanted)
+        with workshop(folder) as place:
+            return _write(request, _by_name(request.val), inputs, targets, place, folder)
+    finally:
+        request.network.train(training)
+
+
+def _by_name(loader: Iterable[Any]) -> bool:
+    return isinstance(next(iter(loader))[0], Mapping)
+
+
+def _write(
+    request: ExportRequest, by_name: bool, inputs: dict[str, Array], targets: Array, place: Path, folder: Path
+) -> Manifest:
+    config, recorder = request.config, Recorder(request.network, by_name=by_name)
+    evaluated = {name: value[: config.eval_samples] for name, value in inputs.items()}
+    reference = {name: value[: config.reference_samples] for name, value in inputs.items()}
+    answers = recorder.answer(inputs, "reference answers")
+    recorded = {name: value[: config.reference_samples] for name, value in answers.items()}
+    model = _graph(request, by_name, inputs)
+    names = save(model, place / bundle.MODEL)
+    _verify(place / bundle.MODEL, request.layers)
+    files.save_npz(place / bundle.REFERENCE, _grouped("inputs", reference) | _grouped("outputs", recorded))
+    files.save_npz(place / bundle.EVAL, _grouped("inputs", evaluated) | {"targets": targets[: config.eval_samples]})
+    few = {name: value[: config.layer_samples] for name, value in reference.items()}
+    files.save_npz(place / bundle.LAYERS, recorder.layers(few, activations(model)))
+    names = [*names, bundle.REFERENCE, bundle.EVAL, bundle.LAYERS]
+    manifest = Manifest(
+        name=request.name, files=files.hashes(place, names), inputs=_tensors(model.graph.inputs),
+        outputs=_tensors(model.graph.outputs), layers=request.layers, ranges=request.ranges, metric=request.metric,
+        metrics=request.metrics, eval_metric=accuracy(answers, targets, config.eval_samples),
+        noise_floor=recorder.noise_floor(reference, recorded), versions=versions(),
+    )
+    publish(place, folder, names, manifest)
+    return manifest
+
+
+def _graph(request: ExportRequest, by_name: bool, inputs: dict[str, Array]) -> ir.Model:
+    example = {name: torch.from_numpy(value[:2].copy()) for name, value in inputs.items()}
+    return export(request.network, example if by_name else tuple(example.values()), request.config)
+
+
+def _verify(path: Path, layers: list[Layer]) -> None:
+    try:
+        model = load(path)
+    except UserError as error:
+        raise TwofourError(f"The exported graph is not valid ONNX: {error.what}") from error
+    found = {item.name: item for item in check(model)}
+    for layer in layers:
+        if not layer.sparse:
+            continue
+        if layer.name not in found:
+            raise TwofourError("This layer was pruned, but no weighted node has its name in the ONNX file.", where=layer.name)
+        if not found[layer.name].two_four:
+            raise TwofourError(
+                f"This layer was pruned, but is not 2:4 in the ONNX file: {found[layer.name].reason}.", where=layer.name
+            )
+
+
+def activations(model: ir.Model) -> set[str]:
+    """The names of the quantizers of activations: those whose input is no constant."""
+    quantizes = [node for node in model.graph if is_op(node, "QuantizeLinear") and constant(node.inputs[0]) is None]
+    return {str(node.name).removesuffix("/QuantizeLinear") for node in quantizes}
+
+
+def accuracy(outputs: Mapping[str, Array], targets: Array, count: int) -> float:
+    """Share of right classes among the first `count` samples, from the first output.
+
+    Raises:
+        UserError: the targets' shape is not that of the predictions.
+    """
+    classes = predictions(next(iter(outputs.values())))[:count]
+    if classes.shape != targets[:count].shape:
+        raise UserError(
+            f"The network predicts classes of shape {classes.shape}, but the targets have {targets[:count].shape}."
+        )
+    return float(np.mean(classes == targets[:count]))
+
+
+def _grouped(group: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {f"{group}/{name}": value for name, value in arrays.items()}
+
+
+def _tensors(values: Iterable[ir.Value]) -> list[Tensor]:
+    described = []
+    for value in values:
+        assert value.dtype is not None
+        dims = list(value.shape) if value.shape is not None else []
+        shape = [dim if isinstance(dim, int) else str(dim.value) for dim in dims]
+        described.append(Tensor(name=str(value.name), dtype=str(np.dtype(value.dtype.numpy())), shape=shape))
+    return described
+
+
+__all__ = ["ExportRequest", "accuracy", "activations", "export_bundle"]

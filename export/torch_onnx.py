@@ -1,0 +1,200 @@
+"""Export a quantized PyTorch network to an ONNX graph with Q/DQ, by either of PyTorch's exporters."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from typing import cast
+
+import onnx
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from ..common.errors import TwofourError, UserError
+from .config import ExportConfig
+from .graph.batchnorm import fold_batchnorm
+from .graph.fold_constants import fold_constants
+from .graph.naming import name_weighted_nodes
+from .graph.passes import Pass
+from .graph.quantizers import DOMAIN, insert_quantizers
+from .graph.tidy import tidy
+from .graph.transposes import fold_weight_transposes
+from .qdq import marked_copy
+from .samples import Adapter, Tensors, named_inputs, named_outputs
+
+_OLDEST_DYNAMO, _NEWEST_TORCHSCRIPT = 18, 20
+_PREFIX = "network."
+
+
+def export(network: nn.Module, example: object, config: ExportConfig) -> ir.Model:
+    """Export `network` with a dynamic batch.
+
+    Args:
+        network: calibrated, with its quantizers; it is not changed.
+        example: one batch of inputs: a tensor, a tuple or a dict of tensors, batch first, at least 1 sample.
+        config: exporter and opset.
+
+    Returns:
+        A graph whose quantizers and weighted nodes carry PyTorch's names, with BatchNormalization folded.
+
+    Raises:
+        UserError: the network can't be traced, or exporter and opset don't go together.
+    """
+    check_opset(config)
+    by_name = isinstance(example, Mapping)
+    inputs = {name: _two_or_more(value.detach().cpu()) for name, value in named_inputs(network, example).items()}
+    inputs = {name: value.float() if value.is_floating_point() else value for name, value in inputs.items()}
+    marked, quantizers = marked_copy(network, torchscript=config.exporter == "torchscript")
+    adapter = Adapter(marked, list(inputs), by_name).eval()
+    model = _trace(adapter, inputs, config)
+    _strip_prefix(model)
+    for step in (tidy, insert_quantizers(quantizers), *_passes(model)):
+        step(model)
+    _check_complete(model, set(quantizers))
+    return model
+
+
+def _passes(model: ir.Model) -> tuple[Pass, ...]:
+    model.producer_name, model.doc_string = "twofour", None
+    return (fold_constants, fold_weight_transposes, fold_batchnorm, tidy, name_weighted_nodes)
+
+
+def check_opset(config: ExportConfig) -> None:
+    """Refuse an opset that the exporter can't write.
+
+    Raises:
+        UserError: naming the exporter that can.
+    """
+    if config.exporter == "dynamo" and config.opset < _OLDEST_DYNAMO:
+        raise UserError(
+            f"The dynamo exporter writes opset {_OLDEST_DYNAMO} or newer, not {config.opset}.",
+            where="export.opset",
+            fix=f"Set opset to {_OLDEST_DYNAMO} or more, or exporter to torchscript.",
+        )
+
+
+def _two_or_more(value: torch.Tensor) -> torch.Tensor:
+    # a batch of 1 would be taken for a constant
+    return torch.cat([value, value]) if len(value) == 1 else value[:2]
+
+
+def _trace(adapter: Adapter, inputs: Tensors, config: ExportConfig) -> ir.Model:
+    with torch.no_grad():
+        outputs = list(_answer(adapter, inputs))
+        said = io.StringIO()
+        try:
+            with _captured(said):
+                trace = _dynamo if config.exporter == "dynamo" else _torchscript
+                return trace(adapter, inputs, outputs, config.opset)
+        except Exception as error:  # whatever the exporter could not swallow is about the user's network
+            raise _untraceable(error, config) from error
+
+
+def _answer(adapter: Adapter, inputs: Tensors) -> Tensors:
+    try:
+        network = adapter.network
+        return named_outputs(network(**inputs) if adapter.by_name else network(*inputs.values()))
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"The network fails on a batch of the validation loader: {type(error).__name__}: {_first_line(error)}.",
+            fix="Check that the loader's inputs are what the network's forward() takes.",
+        ) from error
+
+
+def _dynamo(adapter: Adapter, inputs: Tensors, outputs: list[str], opset: int) -> ir.Model:
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.onnx.export(
+        adapter, tuple(inputs.values()), dynamo=True, opset_version=opset, input_names=list(inputs),
+        output_names=outputs, dynamic_shapes=(tuple({0: batch} for _ in inputs),), verbose=False,
+    )
+    assert program is not None
+    model = cast(ir.Model, program.model)
+    return _at_opset(model, opset)
+
+
+def _torchscript(adapter: Adapter, inputs: Tensors, outputs: list[str], opset: int) -> ir.Model:
+    file = io.BytesIO()
+    torch.onnx.export(
+        adapter, tuple(inputs.values()), file, dynamo=False, opset_version=min(opset, _NEWEST_TORCHSCRIPT),  # type: ignore[arg-type]
+        input_names=list(inputs), output_names=outputs, do_constant_folding=False, custom_opsets={DOMAIN: 1},
+        dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
+    )
+    return _at_opset(ir.from_proto(onnx.load_from_string(file.getvalue())), opset)
+
+
+def _at_opset(model: ir.Model, opset: int) -> ir.Model:
+    if model.opset_imports[""] != opset:
+        from onnxscript import version_converter
+
+        version_converter.convert_version(model, opset)
+    if model.opset_imports[""] != opset:
+        raise UserError(
+            f"The exported graph can't be brought from opset {model.opset_imports['']} to {opset}.",
+            where="export.opset",
+            fix=f"Set opset to {model.opset_imports['']}.",
+        )
+    return model
+
+
+@contextmanager
+def _captured(said: io.StringIO) -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    disabled = logging.root.manager.disable
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(said))
+        stack.enter_context(redirect_stderr(said))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _untraceable(error: Exception, config: ExportConfig) -> TwofourError:
+    if isinstance(error, TwofourError):
+        return error
+    other = "torchscript" if config.exporter == "dynamo" else "dynamo"
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return UserError(
+        f"The {config.exporter} exporter can't trace this network: {type(cause).__name__}: {_first_line(cause)}",
+        where="export",
+        fix="Avoid Python decisions on tensor values and shapes fixed to one batch size in forward(), "
+        f"or set export.exporter to {other}.",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:400] if lines else "no message"
+
+
+def _strip_prefix(model: ir.Model) -> None:
+    initializers = model.graph.initializers
+    for name in [name for name in initializers if name.startswith(_PREFIX)]:
+        short = name.removeprefix(_PREFIX)
+        if short not in initializers:
+            initializers[name].name = short
+
+
+def _check_complete(model: ir.Model, names: set[str]) -> None:
+    left = [node.name for node in model.graph if node.domain == DOMAIN]
+    if left:
+        raise TwofourError(f"{len(left)} quantizers were left in the graph as markers.")
+    if names and not any(node.op_type == "QuantizeLinear" for node in model.graph):
+        raise TwofourError("The exporter lost every quantizer of the network.")
+
+
+__all__ = ["check_opset", "export"]
