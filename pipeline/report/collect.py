@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from ...common.bundle import Layer, Manifest, Range
+from ...common.bundle import MANIFEST, Layer, Manifest, Range
 from ...common.errors import UserError
-from ...common.files import read_json
+from ...common.files import read_json, sha256
 from ...engines.records import EngineRecord, ProfileRecord, ValidationRecord
 
 _T = TypeVar("_T")
@@ -31,6 +31,12 @@ class Cost(_Lenient):
     peak_memory_bytes: int | None = None
     versions: dict[str, str] = {}
     finished: str = ""
+
+
+class Summary(_Lenient):
+    """What the report needs of `summary.json`: the optional engines that were skipped, each with the reason."""
+
+    skipped: dict[str, str] = {}
 
 
 class Epoch(_Lenient):
@@ -68,12 +74,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Engine:
-    """One engine folder, and what was measured on it so far."""
+    """One engine folder, and what was measured on it so far; `stale`: built from another bundle than is here."""
 
     folder: str
     record: EngineRecord
     profile: ProfileRecord | None = None
     validation: ValidationRecord | None = None
+    stale: bool = False
 
 
 @dataclass
@@ -87,7 +94,7 @@ class Run:
         stages: those that were begun, in the order of the pipeline.
         layers: the weighted layers and the decision on each; empty before pruning.
         ranges: of the network that was exported, or of the last calibrated one.
-        absent: backends of the recipe that have no engine here; True where they are optional.
+        absent: backends of the recipe that have no engine here, and why.
         problems: files that are there and could not be read.
     """
 
@@ -99,7 +106,7 @@ class Run:
     ranges: list[Range] = field(default_factory=list)
     manifest: Manifest | None = None
     engines: list[Engine] = field(default_factory=list)
-    absent: dict[str, bool] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def metrics(self, stage: str) -> Metrics | None:
@@ -130,7 +137,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg']}"
-    return error.what if isinstance(error, UserError) else str(error)
+    return (error.what if isinstance(error, UserError) else str(error)).rstrip(".")
 
 
 def collect(folder: Path) -> Run:
@@ -144,13 +151,15 @@ def collect(folder: Path) -> Run:
     run = Run(str(recipe.get("name") or folder.resolve().name), recipe, text, _stages(reader))
     if not text and not run.stages:
         raise UserError(
-            "This folder holds no run (no recipe.yaml and no stage).", where=str(folder), fix="Name a run folder.",
+            "This folder holds no run (no recipe.yaml and no stage).",
+            where=str(folder),
+            fix="Name a run folder.",
         )
     run.manifest = reader.read("bundle/bundle.json", Manifest)
     run.engines = _engines(reader)
     run.layers = (run.manifest.layers if run.manifest else None) or reader.read("sparse/layers.json", list[Layer]) or []
     run.ranges = (run.manifest.ranges if run.manifest else None) or _ranges(reader)
-    run.absent = _absent(recipe, run.engines)
+    run.absent = _absent(reader, recipe, run.engines)
     run.problems = reader.problems
     return run
 
@@ -192,22 +201,27 @@ def _engines(reader: _Reader) -> list[Engine]:
         if record is not None:
             profile = reader.read(f"{folder}/profile/profile.json", ProfileRecord)
             validation = reader.read(f"{folder}/validate/validation.json", ValidationRecord)
-            found.append(Engine(folder, record, profile, validation))
+            found.append(Engine(folder, record, profile, validation, _stale(reader.folder, record)))
     return found
+
+
+def _stale(run: Path, record: EngineRecord) -> bool:
+    manifest = run / "bundle" / MANIFEST
+    return manifest.is_file() and sha256(manifest) != record.bundle_digest
 
 
 def _ranges(reader: _Reader) -> list[Range]:
     return reader.read("qat/ranges.json", list[Range]) or reader.read("calibrate/ranges.json", list[Range]) or []
 
 
-def _absent(recipe: dict[str, Any], engines: list[Engine]) -> dict[str, bool]:
+def _absent(reader: _Reader, recipe: dict[str, Any], engines: list[Engine]) -> dict[str, str]:
+    summary = reader.read("summary.json", Summary) or Summary()
     built = {engine.record.backend for engine in engines}
     listed = recipe.get("engines")
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-    return {
-        str(entry["backend"]): bool(entry.get("optional"))
-        for entry in entries if "backend" in entry and entry["backend"] not in built
-    }
+    stopped = "The run stopped before it was built."
+    missing = [str(entry["backend"]) for entry in entries if "backend" in entry and entry["backend"] not in built]
+    return {name: summary.skipped.get(name, stopped) for name in missing if engines or name in summary.skipped}
 
 
 __all__ = ["Cost", "Engine", "Epoch", "Metrics", "Run", "Stage", "collect"]

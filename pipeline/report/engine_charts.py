@@ -12,7 +12,7 @@ from ...engines.records import Latency, LayerDifference, ProfileRecord, Ratio, V
 from .plot import Series, density, lines
 from .rows import Mark, Row, Rule, chart, figure, legend
 from .scale import Scale, linear, ratios
-from .words import SPACE, count, decibels, milliseconds, number, percent, times
+from .words import SPACE, TIMES, count, decibels, milliseconds, number, percent, plain, times
 
 
 def baselines(profile: ProfileRecord) -> set[str]:
@@ -34,12 +34,14 @@ def latencies(profile: ProfileRecord) -> list[Markup]:
 
 def _latency(arms: Sequence[Latency], slow: set[str]) -> Markup:
     scale = _times([value for arm in arms for value in _most(arm)])
-    rows = [_arm(arm, scale, "fp32" if arm.arm in slow else "int8") for arm in sorted(arms, key=lambda a: a.arm not in slow)]
+    rows = [
+        _arm(arm, scale, "fp32" if arm.arm in slow else "int8") for arm in sorted(arms, key=lambda a: a.arm not in slow)
+    ]
     beyond = sum(value > scale.high for arm in arms for value in arm.samples_ms)
     runs = count(sum(arm.runs for arm in arms), "run")
     note = f"{runs}; height is the share of runs, the line is the median."
     note += f" {count(beyond, 'run')} slower than the axis not drawn." if beyond else ""
-    return chart(f"Batch {arms[0].batch}", rows, scale, note=note, kind="tall", unit="ms")
+    return chart(f"Latency at batch {arms[0].batch}", rows, scale, note=note, kind="tall", unit="ms")
 
 
 def _most(arm: Latency) -> tuple[float, float]:
@@ -48,25 +50,32 @@ def _most(arm: Latency) -> tuple[float, float]:
 
 
 def _times(values: Sequence[float]) -> Scale:
-    return linear(values, number, zero=min(values) < 0.5 * max(values))
+    return linear(values, plain, zero=min(values) < 0.5 * max(values))
 
 
 def _arm(arm: Latency, scale: Scale, tone: str) -> Row:
     said = f"median {milliseconds(arm.p50)}, 95th percentile {milliseconds(arm.p95)}, fastest {milliseconds(arm.min)}"
     art = density(f"Latency of {arm_name(arm.arm)} at batch {arm.batch}", said, arm.samples_ms, scale, tone)
-    return Row(arm_name(arm.arm), milliseconds(arm.p50), [Mark("tick", tone, arm.p50)], art,
-               f"{number(arm.throughput)} samples/s")
+    return Row(
+        arm_name(arm.arm),
+        milliseconds(arm.p50),
+        [Mark("tick", tone, arm.p50)],
+        art,
+        f"{number(arm.throughput)} samples/s",
+    )
 
 
 def speedups(profile: ProfileRecord) -> Markup | None:
     """The speed-up at each batch size with its 95 % interval; an interval that holds 1 is no difference."""
     if not profile.ratios:
         return None
-    scale = ratios([value for ratio in profile.ratios for value in (ratio.low, ratio.high)], times)
+    scale = ratios(
+        [value for ratio in profile.ratios for value in (ratio.low, ratio.high)], lambda tick: f"{tick:g}{TIMES}"
+    )
     rows = [_speedup(ratio) for ratio in profile.ratios]
-    note = "The bar is the 95 % interval. Where it holds 1, the verdict is no difference, whatever the dot says."
+    note = "The bar is the 95 % interval; where it holds 1, there is no difference. The axis is logarithmic."
     rules = [Rule(1, f"as fast as {arm_name(profile.ratios[0].baseline)}", "accent")]
-    return chart("Speed-up", rows, scale, note=note, rules=rules, unit="log")
+    return chart("Speed-up", rows, scale, note=note, rules=rules)
 
 
 def _speedup(ratio: Ratio) -> Row:
@@ -75,7 +84,9 @@ def _speedup(ratio: Ratio) -> Row:
     detail = f"{ratio.verdict}, " if ratio.verdict != "no difference" else ""
     detail += f"{times(ratio.low)} to {times(ratio.high)}"
     name = f"Batch {ratio.batch}"
-    return Row(name, value, [Mark("span", tone, ratio.low, ratio.high), Mark("dot", tone, ratio.speedup)], detail=detail)
+    return Row(
+        name, value, [Mark("span", tone, ratio.low, ratio.high), Mark("dot", tone, ratio.speedup)], detail=detail
+    )
 
 
 def snr(validation: ValidationRecord) -> Markup | None:
@@ -88,20 +99,20 @@ def snr(validation: ValidationRecord) -> Markup | None:
     y, top = _decibel_axis([*known, *([floor] if floor is not None else []), 0.0])
     x = Scale(1, max(2, len(layers)), _numbers(len(layers)), lambda tick: f"{tick:g}")
     series = [
-        Series("fed PyTorch's own values", "int8", _depth(layers, chained=False, exact=top)),
+        Series("fed PyTorch's own values", "int8", _depth(layers, chained=False, exact=top), joined=False),
         Series("fed by the engine itself", "fp32", _depth(layers, chained=True, exact=top)),
     ]
     name = "Signal to noise against PyTorch, quantizer by quantizer"
     drawing = lines(name, _said(layers), series, x, y, level=floor)
-    entries = [(f"line {item.tone}", item.name) for item in series]
+    entries = [(f"{'line' if item.joined else 'point'} {item.tone}", item.name) for item in series]
     if floor is not None:
-        entries.append(("rule quiet", f"noise floor at the output, {decibels(floor)}"))
+        entries.append(("dash", f"noise floor at the output, {decibels(floor)}"))
     note = "Higher is closer; along the bottom the place in the network, numbered as in the table below."
     return figure(name, legend(entries), drawing, note=note)
 
 
 def _numbers(total: int) -> tuple[float, ...]:
-    stride = max(1, round(total / 6))
+    stride = max(1, -(-total // 5))
     return tuple(float(index) for index in range(1, total + 1, stride))
 
 

@@ -17,7 +17,8 @@ def tag(name: str, *children: Child, **attributes: str | float | None) -> Markup
     """
     pairs = Markup("").join(
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), value)
-        for key, value in attributes.items() if value is not None
+        for key, value in attributes.items()
+        if value is not None
     )
     inner = Markup("").join(escape(child) for child in children if child is not None)
     return Markup("<{0}{1}>{2}</{0}>").format(name, pairs, inner)
@@ -26,8 +27,14 @@ def tag(name: str, *children: Child, **attributes: str | float | None) -> Markup
 def svg(title: str, description: str, width: int, height: int, *children: Child) -> Markup:
     """A drawing that stretches to its box in both directions and is read out as `title` and `description`."""
     return tag(
-        "svg", tag("title", title), tag("desc", description), *children,
-        viewBox=f"0 0 {width} {height}", preserveAspectRatio="none", role="img", focusable="false",
+        "svg",
+        tag("title", title),
+        tag("desc", description),
+        *children,
+        viewBox=f"0 0 {width} {height}",
+        preserveAspectRatio="none",
+        role="img",
+        focusable="false",
     )
 
 

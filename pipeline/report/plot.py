@@ -23,16 +23,24 @@ class Series:
         tone: its colour, as a class of the style sheet.
         points: (x, y), in order of x.
         dots: mark each point.
+        joined: draw the line between them.
     """
 
     name: str
     tone: str
     points: Sequence[tuple[float, float]]
     dots: bool = True
+    joined: bool = True
 
 
 def lines(
-    title: str, description: str, series: Sequence[Series], x: Scale, y: Scale, *, level: float | None = None,
+    title: str,
+    description: str,
+    series: Sequence[Series],
+    x: Scale,
+    y: Scale,
+    *,
+    level: float | None = None,
 ) -> Markup:
     """Lines over two axes, without title and legend (see `rows.figure`).
 
@@ -66,7 +74,7 @@ def _level(value: float, y: Scale) -> Markup:
 
 def _line(series: Series, x: Scale, y: Scale) -> Markup:
     points = [_point(*point, x, y) for point in series.points]
-    line = tag("path", d="M" + "L".join(points), class_=f"line {series.tone}") if points else None
+    line = tag("path", d="M" + "L".join(points), class_=f"line {series.tone}") if points and series.joined else None
     dots = tag("path", d="".join(f"M{point}h.01" for point in points), class_=f"dots {series.tone}")
     return tag("g", line, dots if series.dots else None)
 
@@ -80,7 +88,9 @@ def density(title: str, description: str, samples: Sequence[float], scale: Scale
     heights = _HEIGHT * (1 - counts / max(1, counts.max()))
     width = _WIDTH / bins
     steps = "".join(f"V{height:.1f}H{(index + 1) * width:.1f}" for index, height in enumerate(heights))
-    return svg(title, description, _WIDTH, _HEIGHT, tag("path", d=f"M0 {_HEIGHT}{steps}V{_HEIGHT}Z", class_=f"area {tone}"))
+    return svg(
+        title, description, _WIDTH, _HEIGHT, tag("path", d=f"M0 {_HEIGHT}{steps}V{_HEIGHT}Z", class_=f"area {tone}")
+    )
 
 
 __all__ = ["Series", "density", "lines"]

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from .markup import Child, left, tag
 from .scale import Scale
+from .words import SPACE
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,15 @@ def figure(title: str, *children: Child, note: str | None = None, kind: str = ""
 
 
 def chart(
-    title: str, rows: Sequence[Row], scale: Scale, *, note: str | None = None, rules: Sequence[Rule] = (),
-    entries: Sequence[tuple[str, str]] = (), kind: str = "", unit: str = "",
+    title: str,
+    rows: Sequence[Row],
+    scale: Scale,
+    *,
+    note: str | None = None,
+    rules: Sequence[Rule] = (),
+    entries: Sequence[tuple[str, str]] = (),
+    kind: str = "",
+    unit: str = "",
 ) -> Markup:
     """Rows over one common axis.
 
@@ -84,9 +92,12 @@ def chart(
         rules: lines and bands through all tracks.
         entries: the legend, (class of the swatch, text).
         kind: a class for the style sheet (`tall`, `code`).
-        unit: written at the end of the axis.
+        unit: written behind the last tick.
     """
-    swatches = [*entries, *((f"{'band' if rule.until is not None else 'rule'} {rule.tone}", rule.text) for rule in rules)]
+    swatches = [
+        *entries,
+        *((f"{'band' if rule.until is not None else 'rule'} {rule.tone}", rule.text) for rule in rules),
+    ]
     body = [_row(row, scale, rules) for row in rows]
     return figure(title, legend(swatches), tag("div", *body, _axis(scale, unit), class_="rows"), note=note, kind=kind)
 
@@ -116,12 +127,14 @@ def _mark(mark: Mark, scale: Scale) -> Markup:
 
 
 def _axis(scale: Scale, unit: str) -> Markup:
-    ticks = [
-        tag("span", scale.text(tick), class_=f"label {_side(scale.at(tick))}", style=left(scale.at(tick)))
-        for tick in scale.ticks
+    texts = [scale.text(tick) for tick in scale.ticks]
+    texts[-1] += f"{SPACE}{unit}" if unit else ""
+    labels = [
+        tag("span", text, class_=f"label {_side(scale.at(tick))}", style=left(scale.at(tick)))
+        for tick, text in zip(scale.ticks, texts, strict=True)
     ]
-    track = tag("div", *ticks, class_="track")
-    return tag("div", tag("div", class_="name"), track, tag("div", unit, class_="value"), class_="row axis")
+    empty = tag("div", class_="name"), tag("div", *labels, class_="track"), tag("div", class_="value")
+    return tag("div", *empty, class_="row axis")
 
 
 def _side(position: float) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .words import number
+from .words import plain
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,13 @@ class Scale:
 
 
 def linear(
-    values: Sequence[float], text: Callable[[float], str] = number, *, zero: bool = False, most: float | None = None,
+    values: Sequence[float],
+    text: Callable[[float], str] = plain,
+    *,
+    zero: bool = False,
+    most: float | None = None,
 ) -> Scale:
-    """An axis that holds `values`, with 3 to 6 round ticks.
+    """An axis that holds `values`, with 3 to 5 round ticks.
 
     Args:
         values: what will be drawn; may be empty.
@@ -52,38 +56,40 @@ def linear(
     if high - low <= 1e-9 * max(abs(high), 1e-9):
         room = abs(high) * 0.1 or 1.0
         low, high = (low, high + room) if zero else (low - room, high + room)
-    step = _step((high - low) / 4)
+        high = high if most is None else min(high, max(most, *values))
+    magnitude = 10.0 ** math.floor(math.log10((high - low) / 4))
+    step, first, last = next(found for factor in (1, 2, 5, 10, 20) if (found := _steps(low, high, magnitude * factor)))
+    ticks = [round(index * step, 12) for index in range(first, last + 1)]
+    if most is not None and ticks[-1] > most >= high:
+        ticks = [*(tick for tick in ticks if tick < most - step / 2), most]
+    return Scale(ticks[0], ticks[-1], tuple(ticks), text)
+
+
+def _steps(low: float, high: float, step: float) -> tuple[float, int, int] | None:
+    """The step and the first and last multiple that hold both ends, where there are at most 5 multiples."""
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    if most is not None and last * step > most >= high:
-        last = math.floor(most / step + 1e-9)
-    ticks = tuple(round(index * step, 12) for index in range(first, last + 1))
-    return Scale(ticks[0], max(ticks[-1], high), ticks, text)
+    return (step, first, last) if last - first < 5 else None
 
 
-def _step(rough: float) -> float:
-    magnitude = 10.0 ** math.floor(math.log10(rough))
-    return next(magnitude * factor for factor in (1, 2, 2.5, 5, 10) if magnitude * factor >= rough * (1 - 1e-9))
-
-
-def logarithmic(values: Sequence[float], text: Callable[[float], str] = number) -> Scale:
-    """An axis that holds the positive ones of `values` between powers of ten, with at most 6 ticks at powers of ten."""
+def logarithmic(values: Sequence[float], text: Callable[[float], str] = plain) -> Scale:
+    """An axis that holds the positive ones of `values` between powers of ten, with at most 5 ticks at powers of ten."""
     positive = [value for value in values if value > 0] or [1.0]
     first = math.floor(math.log10(min(positive)) + 1e-9)
     last = max(first + 1, math.ceil(math.log10(max(positive)) - 1e-9))
-    stride = -(-(last - first) // 5)
-    ticks = tuple(10.0 ** power for power in range(first, last + 1, stride))
-    return Scale(10.0 ** first, 10.0 ** last, ticks, text, log=True)
+    stride = -(-(last - first) // 4)
+    ticks = tuple(10.0**power for power in range(first, last + 1, stride))
+    return Scale(10.0**first, 10.0**last, ticks, text, log=True)
 
 
-def ratios(values: Sequence[float], text: Callable[[float], str] = number) -> Scale:
+def ratios(values: Sequence[float], text: Callable[[float], str] = plain) -> Scale:
     """A logarithmic axis for ratios that always shows 1, with ticks at ratios people know."""
     low, high = min([*values, 0.9]), max([*values, 1.25])
     known = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 1000, 10000)
     below = max((item for item in known if item <= low), default=low)
     above = min((item for item in known if item >= high), default=high)
     ticks = [item for item in known if below <= item <= above]
-    if len(ticks) > 6:
-        ticks = [item for item in ticks if item in (below, 0.1, 1, 2, 4, 16, 128, above)]
+    if len(ticks) > 5:
+        ticks = [item for item in ticks if item in (below, 1, 4, 32, above)]
     return Scale(below, above, tuple(ticks), text, log=True)
 
 

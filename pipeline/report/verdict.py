@@ -8,7 +8,7 @@ from typing import Literal
 from ...engines.records import Gate, Latency, ProfileRecord, Ratio, ValidationRecord
 from .collect import Engine, Run
 from .layers import LayerView, share
-from .words import DASH, count, decibels, milliseconds, number, percent, points, size, times
+from .words import DASH, count, decibels, milliseconds, percent, points, size, times
 
 Tone = Literal["good", "bad", "neutral", "none"]
 
@@ -48,13 +48,17 @@ def headline(run: Run) -> tuple[Tone, str]:
         return "bad", f"{len(missed)} of {count(len(judged), 'gate')} missed: {', '.join(missed)}."
     if not judged:
         return "none", "No gate of the recipe has been judged yet."
-    return "good", f"All {len(judged)} gates met." if len(judged) > 1 else "The one gate is met."
+    met = {1: "The one gate is met.", 2: "Both gates are met."}
+    return "good", met.get(len(judged), f"All {len(judged)} gates are met.")
 
 
-def cards(run: Run, engine: Engine, layers: list[LayerView]) -> list[Card]:
+def cards(engine: Engine, layers: list[LayerView]) -> list[Card]:
     """The answers for one engine."""
     return [
-        _accuracy(engine.validation), _agreement(engine.validation), _speed(engine), _size(engine),
+        _accuracy(engine.validation),
+        _agreement(engine.validation),
+        _speed(engine),
+        _size(engine),
         _sparsity(engine, layers),
     ]
 
@@ -65,14 +69,15 @@ def _accuracy(record: ValidationRecord | None) -> Card:
         return Card(question, DASH, "not measured", "none", ("This engine has not been validated.",))
     sampled = f"{record.metric} on {count(record.samples, 'sample')}; one sample is {100 / record.samples:.2f} points"
     if record.dense_value is None:
-        return Card(question, percent(record.value), "no dense model", "none", (sampled, "There is none to compare with."))
+        return Card(question, percent(record.value), "no dense model", "none", (sampled, "none to compare with"))
     drop = record.dense_value - record.value
-    against = f"{points(-drop)} against the dense model ({percent(record.dense_value)})"
+    against = f"{points(-drop)} against the dense model's {percent(record.dense_value)}"
     limit = record.options.max_drop
     if limit is None:
         return Card(question, percent(record.value), "no gate", "none", (against, sampled))
     word, tone = _met(drop <= limit + 1e-9, "kept", "lost")
-    return Card(question, percent(record.value), word, tone, (f"{against}; {100 * limit:g} allowed", sampled))
+    against += f"; a loss of {100 * limit:g} is allowed"
+    return Card(question, percent(record.value), word, tone, (against, sampled))
 
 
 def _met(met: bool, yes: str, no: str) -> tuple[str, Tone]:
@@ -111,7 +116,7 @@ def _ratio(ratio: Ratio, profile: ProfileRecord) -> str:
         milliseconds(item.p50) for arm in (ratio.arm, ratio.baseline) for item in _timed(profile, arm, ratio.batch)
     )
     what = "no difference" if ratio.verdict == "no difference" else f"{times(ratio.speedup)} ({ratio.verdict})"
-    return f"batch {ratio.batch}: {what}, 95 % interval {number(ratio.low)} to {number(ratio.high)}; {medians}"
+    return f"batch {ratio.batch}: {what}, 95 % interval {times(ratio.low)} to {times(ratio.high)}; {medians}"
 
 
 def _timed(profile: ProfileRecord, arm: str, batch: int) -> list[Latency]:
@@ -129,7 +134,7 @@ def _size(engine: Engine) -> Card:
     line = f"{size(own)} against {size(other)} of the same network in FP32"
     if own >= other:
         return Card(question, size(own), "not smaller", "neutral", (line,))
-    return Card(question, size(own), f"{times(other / own)} smaller", "good", (line,))
+    return Card(question, times(other / own), "smaller", "good", (line,))
 
 
 def _sparsity(engine: Engine, layers: list[LayerView]) -> Card:
@@ -139,9 +144,9 @@ def _sparsity(engine: Engine, layers: list[LayerView]) -> Card:
         return Card(question, "0" if part == 0 else DASH, "dense weights", "none", ("No layer has 2:4 weights.",))
     ran = sum(item.ran_sparse == "yes" for item in weighted)
     two_four = sum(item.two_four for item in weighted)
-    lines = (f"of the weights are 2:4, as integers: {two_four} of {count(len(weighted), 'layer')}", sparse_sentence(engine))
-    return Card(question, percent(part, 1), f"{ran} of {two_four} ran sparse" if ran else "weights only",
-                "good" if ran else "neutral", lines)
+    share_of = f"of the weights are 2:4, as integers: {two_four} of {count(len(weighted), 'layer')}"
+    word = f"{ran} of {two_four} ran sparse" if ran else "weights only"
+    return Card(question, percent(part, 1), word, "good" if ran else "neutral", (share_of, sparse_sentence(engine)))
 
 
 def sparse_sentence(engine: Engine) -> str:

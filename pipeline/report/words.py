@@ -19,6 +19,13 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:,.{max(0, digits - 1 - exponent)}f}".replace("-", MINUS)
 
 
+def plain(value: float, digits: int = 4) -> str:
+    """At most `digits` significant digits and no trailing zeros, as on an axis or for a limit."""
+    if value and not 1e-4 <= abs(value) < 1e6:
+        return number(value, 2)
+    return number(value, digits).rstrip("0").rstrip(".") if "." in number(value, digits) else number(value, digits)
+
+
 def percent(share: float, decimals: int = 2) -> str:
     """A share of 0 to 1 in percent; 1 and 0 are written without decimals."""
     return f"{100 * share:.0f}{SPACE}%" if share in (0, 1) else f"{100 * share:.{decimals}f}{SPACE}%"
@@ -53,13 +60,18 @@ def size(count: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """A ratio, such as a speed-up."""
-    return f"{number(ratio)}{TIMES}"
+    """A ratio, such as a speed-up: two decimals below ten."""
+    return f"{ratio:.2f}{TIMES}" if 0.1 <= ratio < 10 else f"{number(ratio)}{TIMES}"
 
 
 def decibels(snr: float | None) -> str:
     """A signal-to-noise ratio; None is an answer that is equal bit for bit."""
     return "exact" if snr is None else f"{snr:.1f}{SPACE}dB".replace("-", MINUS)
+
+
+def moment(time: str) -> str:
+    """A time in ISO 8601, with a space instead of the T, and UTC by name."""
+    return time.replace("T", " ").replace("+00:00", " UTC")
 
 
 def count(value: int, noun: str) -> str:
@@ -68,6 +80,19 @@ def count(value: int, noun: str) -> str:
 
 
 __all__ = [
-    "DASH", "MINUS", "SPACE", "TIMES", "count", "decibels", "duration", "milliseconds", "number", "percent", "points",
-    "size", "times",
+    "DASH",
+    "MINUS",
+    "SPACE",
+    "TIMES",
+    "count",
+    "decibels",
+    "duration",
+    "milliseconds",
+    "moment",
+    "number",
+    "percent",
+    "plain",
+    "points",
+    "size",
+    "times",
 ]

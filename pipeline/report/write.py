@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from ...common.files import write_text
-from . import charts, engine_charts, verdict, words
+from . import charts, engine_charts, verdict, weight_charts, words
 from .collect import Engine, Run, collect
-from .layers import layer_views, share
+from .layers import layer_views
 
 REPORT = "report.html"
 
@@ -30,27 +29,35 @@ def write_report(run: Path) -> Path:
 
 def render(run: Run) -> str:
     """The report of a run as one HTML document."""
-    return _environment().get_template("report.html.j2").render(
-        run=run, style=Markup(_text("report.css")), headline=verdict.headline(run), layers=layer_views(run),
-        sparse_share=share(layer_views(run)), activations=_quantizers(run, weights=False),
-        weight_ranges=_quantizers(run, weights=True), versions=_versions(run), machine=_machine(run),
-        commands=commands(run), finished=max((s.cost.finished for s in run.stages if s.cost), default=""),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            headline=verdict.headline(run),
+            layers=layer_views(run),
+            activations=_quantizers(run, weights=False),
+            weight_ranges=_quantizers(run, weights=True),
+            versions=_versions(run),
+            machine=_machine(run),
+            commands=commands(run),
+            finished=max((s.cost.finished for s in run.stages if s.cost), default=""),
+        )
     )
 
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("twofour.pipeline.report", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("twofour.pipeline.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.globals.update(charts=charts, engine_charts=engine_charts, verdict=verdict)
+    environment.globals.update(charts=charts, engine_charts=engine_charts, verdict=verdict, weight_charts=weight_charts)
     environment.filters.update({name: getattr(words, name) for name in words.__all__ if name.islower()})
     return environment
-
-
-def _text(name: str) -> str:
-    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
 
 
 def _quantizers(run: Run, *, weights: bool) -> list[Any]:
@@ -76,10 +83,8 @@ def _machine(run: Run) -> dict[str, Any]:
 
 def commands(run: Run) -> list[tuple[str, str]]:
     """What makes this run again, typed in the run's folder: (what it does, command)."""
-    recipe = run.recipe.get("training")
-    stages = [str(item["stage"]) for item in recipe if "stage" in item] if isinstance(recipe, list) else []
-    again = [("Everything, from the start, in a folder beside this one", _line("run recipe.yaml --out", f"../{run.name}-again"))]
-    again += [("The training stages, or what is left of them", "twofour train .")] if stages else []
+    again = [("Everything, in a folder beside this one", _line("run recipe.yaml --out", f"../{run.name}-again"))]
+    again += [("The training stages, or what is left of them", "twofour train .")] if run.recipe.get("training") else []
     again += [("Calibration", "twofour calibrate ."), ("The bundle", "twofour export .")]
     for engine in run.engines:
         again += _engine_commands(engine)
@@ -88,12 +93,21 @@ def commands(run: Run) -> list[tuple[str, str]]:
 
 def _engine_commands(engine: Engine) -> list[tuple[str, str]]:
     record = engine.record
-    name = f"{record.backend} on {record.device}"
+    name = charts.engine_title(engine)
+    threads = f" --threads {record.options.threads}" if record.options.threads else ""
+    build = f"build bundle --backend {shlex.quote(record.backend)}{threads} --out"
     return [
-        (f"The engine {name}", f"twofour build bundle --backend {shlex.quote(record.backend)} --out {shlex.quote(engine.folder)}"),
-        (f"The times of {name}", _line("profile", engine.folder)),
-        (f"The answers of {name}", _line("validate", engine.folder)),
+        (f"The engine, {name}", _line(build, engine.folder)),
+        ("Its times", _line("profile", engine.folder) + _timing(engine)),
+        ("Its answers", _line("validate", engine.folder)),
     ]
+
+
+def _timing(engine: Engine) -> str:
+    if engine.profile is None:
+        return ""
+    options = engine.profile.options
+    return "".join(f" --batch {batch}" for batch in options.batch) + f" --seconds {options.seconds:g}"
 
 
 def _line(command: str, path: str) -> str:

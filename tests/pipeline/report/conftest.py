@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+
 from twofour.common.bundle import Agreement, Layer, Manifest, Range, Tensor
+from twofour.common.files import sha256
 from twofour.common.machine import describe, versions
 from twofour.engines.config import EngineConfig, ProfileConfig, ValidateConfig
 from twofour.engines.records import (
@@ -39,18 +41,28 @@ def shape_of(name: str) -> list[int]:
 NAMES = ["stem", *_CONVS, "head"]
 LAYERS = [
     Layer(
-        name=name, kind="Linear" if name == "head" else "Conv2d", shape=shape_of(name), sparse=name in _CONVS,
-        reason="16 or more along the reduction axis, outputs a multiple of 8" if name in _CONVS
-        else "1 input channel: the reduction axis is no multiple of 16" if name == "stem"
+        name=name,
+        kind="Linear" if name == "head" else "Conv2d",
+        shape=shape_of(name),
+        sparse=name in _CONVS,
+        reason="16 or more along the reduction axis, outputs a multiple of 8"
+        if name in _CONVS
+        else "1 input channel: the reduction axis is no multiple of 16"
+        if name == "stem"
         else "10 outputs are no multiple of 8",
     )
     for name in NAMES
 ]
 RANGES = [
-    Range(tensor=f"{name}.input_quantizer", method="entropy", amax=float(2 ** _RNG.normal(1, 1)), axis=None) for name in NAMES
+    Range(tensor=f"{name}.input_quantizer", method="entropy", amax=float(2 ** _RNG.normal(1, 1)), axis=None)
+    for name in NAMES
 ] + [
-    Range(tensor=f"{name}.weight_quantizer", method="max", axis=0,
-          amax=[float(v) for v in np.exp(_RNG.normal(-1, 0.6, shape_of(name)[0]))])
+    Range(
+        tensor=f"{name}.weight_quantizer",
+        method="max",
+        axis=0,
+        amax=[float(v) for v in np.exp(_RNG.normal(-1, 0.6, shape_of(name)[0]))],
+    )
     for name in NAMES
 ]
 
@@ -62,8 +74,15 @@ def dump(path: Path, value: Any) -> None:
 
 def stage(run: Path, folder: str, seconds: float, name: str | None = None) -> None:
     record = {
-        "stage": name or folder, "key": "3f" * 32, "inputs": {}, "outputs": {}, "seconds": seconds,
-        "peak_memory_bytes": 812_000_000, "versions": versions(), "metrics": {}, "finished": "2026-11-23T21:04:11+00:00",
+        "stage": name or folder,
+        "key": "3f" * 32,
+        "inputs": {},
+        "outputs": {},
+        "seconds": seconds,
+        "peak_memory_bytes": 812_000_000,
+        "versions": versions(),
+        "metrics": {},
+        "finished": "2026-11-23T21:04:11+00:00",
     }
     dump(run / folder / "stage.json", record)
 
@@ -71,8 +90,11 @@ def stage(run: Path, folder: str, seconds: float, name: str | None = None) -> No
 def metrics(run: Path, folder: str, accuracy: float, epochs: int, start: float = 0.3) -> None:
     history = [
         {
-            "epoch": epoch, "train_loss": 2.2 * math.exp(-0.6 * epoch) + 0.02, "loss": 2.0 * math.exp(-0.6 * epoch) + 0.05,
-            "accuracy": accuracy - (accuracy - start) * math.exp(-0.9 * epoch), "lr": 0.1 * (1 - epoch / (epochs + 1)),
+            "epoch": epoch,
+            "train_loss": 2.2 * math.exp(-0.6 * epoch) + 0.02,
+            "loss": 2.0 * math.exp(-0.6 * epoch) + 0.05,
+            "accuracy": accuracy - (accuracy - start) * math.exp(-0.9 * epoch),
+            "lr": 0.1 * (1 - epoch / (epochs + 1)),
         }
         for epoch in range(1, epochs + 1)
     ]
@@ -81,10 +103,13 @@ def metrics(run: Path, folder: str, accuracy: float, epochs: int, start: float =
 
 def recipe(run: Path, **changes: Any) -> None:
     content = {
-        "name": "digits-resnet", "seed": 0, "model": {"factory": "twofour.training.models:tiny_resnet", "args": {"classes": 10}},
+        "name": "digits-resnet",
+        "seed": 0,
+        "model": {"factory": "twofour.training.models:tiny_resnet", "args": {"classes": 10}},
         "data": {"factory": "twofour.training.data:digits"},
         "training": [{"stage": "dense", "epochs": 8}, {"stage": "sparse", "epochs": 6}, {"stage": "qat", "epochs": 2}],
-        "engines": [{"backend": "onnxruntime"}, {"backend": "tensorrt", "optional": True}], **changes,
+        "engines": [{"backend": "onnxruntime"}, {"backend": "tensorrt", "optional": True}],
+        **changes,
     }
     run.mkdir(parents=True, exist_ok=True)
     (run / "recipe.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
@@ -106,30 +131,53 @@ def training(run: Path) -> None:
 
 def bundle(run: Path, layers: list[Layer]) -> Manifest:
     manifest = Manifest(
-        name="digits-resnet", files={}, inputs=[Tensor(name="x", dtype="float32", shape=["batch", 1, 32, 32])],
-        outputs=[Tensor(name="logits", dtype="float32", shape=["batch", 10])], layers=layers, ranges=RANGES, metric="accuracy",
-        metrics={"dense": {"accuracy": 0.9889}}, eval_metric=0.9861,
-        noise_floor=Agreement(predictions=1.0, snr_db=47.3, samples=256), versions=versions(),
+        name="digits-resnet",
+        files={},
+        inputs=[Tensor(name="x", dtype="float32", shape=["batch", 1, 32, 32])],
+        outputs=[Tensor(name="logits", dtype="float32", shape=["batch", 10])],
+        layers=layers,
+        ranges=RANGES,
+        metric="accuracy",
+        metrics={"dense": {"accuracy": 0.9889}},
+        eval_metric=0.9861,
+        noise_floor=Agreement(predictions=1.0, snr_db=47.3, samples=256),
+        versions=versions(),
     )
     dump(run / "bundle/bundle.json", manifest)
     stage(run, "export", 6.1)
     return manifest
 
 
-def engine_record(layers: list[Layer]) -> EngineRecord:
+def engine_record(layers: list[Layer], digest: str) -> EngineRecord:
     evidence = [
         LayerEvidence(
-            name=layer.name, op="Gemm" if layer.kind == "Linear" else "Conv", shape=layer.shape, two_four=layer.sparse,
-            zeros=0.531 if layer.sparse else 0.021, precision="int8", kernel="QGemm" if layer.kind == "Linear" else "QLinearConv",
-            ran_sparse="no", reason="2:4 on the integers; kernels of ONNX Runtime on the CPU are dense"
-            if layer.sparse else "some group of 4 has fewer than 2 zeros",
+            name=layer.name,
+            op="Gemm" if layer.kind == "Linear" else "Conv",
+            shape=layer.shape,
+            two_four=layer.sparse,
+            zeros=0.531 if layer.sparse else 0.021,
+            precision="int8",
+            kernel="QGemm" if layer.kind == "Linear" else "QLinearConv",
+            ran_sparse="no",
+            reason="2:4 on the integers; kernels of ONNX Runtime on the CPU are dense"
+            if layer.sparse
+            else "some group of 4 has fewer than 2 zeros",
         )
         for layer in layers
     ]
     return EngineRecord(
-        backend="onnxruntime", device="cpu", name="digits-resnet", bundle="../../bundle", bundle_digest="ab" * 32,
-        options=EngineConfig(), engine="engine.onnx", baseline="fp32.onnx", files={},
-        sizes={"engine.onnx": 371_204, "fp32.onnx": 1_402_331}, machine=describe(), layers=evidence,
+        backend="onnxruntime",
+        device="cpu",
+        name="digits-resnet",
+        bundle="../../bundle",
+        bundle_digest=digest,
+        options=EngineConfig(),
+        engine="engine.onnx",
+        baseline="fp32.onnx",
+        files={},
+        sizes={"engine.onnx": 371_204, "fp32.onnx": 1_402_331},
+        machine=describe(),
+        layers=evidence,
         notes=["31 activations stored as uint8 with zero point 0", "2 threads"],
     )
 
@@ -142,10 +190,16 @@ def profile_record(medians: dict[int, tuple[float, float]]) -> ProfileRecord:
     latencies, ratios = [], []
     for batch, (own, other) in medians.items():
         rounds = times(own), times(other)
-        latencies += [latency(arm, batch, np.concatenate(item)) for arm, item in zip(("int8", "fp32"), rounds, strict=True)]
+        latencies += [
+            latency(arm, batch, np.concatenate(item)) for arm, item in zip(("int8", "fp32"), rounds, strict=True)
+        ]
         ratios.append(ratio("int8", "fp32", batch, *rounds))
     return ProfileRecord(
-        backend="onnxruntime", options=ProfileConfig(batch=list(medians)), machine=describe(), latencies=latencies, ratios=ratios,
+        backend="onnxruntime",
+        options=ProfileConfig(batch=list(medians)),
+        machine=describe(),
+        latencies=latencies,
+        ratios=ratios,
         gates=[],
     )
 
@@ -153,26 +207,43 @@ def profile_record(medians: dict[int, tuple[float, float]]) -> ProfileRecord:
 def validation_record(value: float = 0.9861, last: str = "logits") -> ValidationRecord:
     floor = Agreement(predictions=1.0, snr_db=47.3, samples=256)
     differences = [
-        LayerDifference(tensor=f"{name}.input_quantizer", snr_db=None if index % 3 == 0 else 68.0 - index,
-                        codes_differ=0.0 if index % 3 == 0 else 0.0004 * index, chained_snr_db=None if index == 0 else 61.0 - index)
+        LayerDifference(
+            tensor=f"{name}.input_quantizer",
+            snr_db=None if index % 3 == 0 else 68.0 - index,
+            codes_differ=0.0 if index % 3 == 0 else 0.0004 * index,
+            chained_snr_db=None if index == 0 else 61.0 - index,
+        )
         for index, name in enumerate(NAMES)
     ]
     differences.append(LayerDifference(tensor=last, snr_db=71.2, codes_differ=None, chained_snr_db=44.1))
     return ValidationRecord(
-        backend="onnxruntime", options=ValidateConfig(), agreement=Agreement(predictions=0.9961, snr_db=44.1, samples=256),
-        noise_floor=floor, metric="accuracy", samples=360, value=value, pytorch_value=0.9861, dense_value=0.9889, layers=differences,
-        gates=[Gate(name="accuracy drop", limit=0.01, value=0.9889 - value, met=0.9889 - value <= 0.01),
-               Gate(name="agreement", limit=0.995, value=0.9961, met=True)],
+        backend="onnxruntime",
+        options=ValidateConfig(),
+        agreement=Agreement(predictions=0.9961, snr_db=44.1, samples=256),
+        noise_floor=floor,
+        metric="accuracy",
+        samples=360,
+        value=value,
+        pytorch_value=0.9861,
+        dense_value=0.9889,
+        layers=differences,
+        gates=[
+            Gate(name="max_drop", limit=0.01, value=0.9889 - value, met=0.9889 - value <= 0.01),
+            Gate(name="min_agreement", limit=0.995, value=0.9961, met=True),
+        ],
     )
 
 
 def engine(run: Path, layers: list[Layer] = LAYERS) -> Path:
     folder = run / "engines/onnxruntime-cpu"
-    dump(folder / "engine.json", engine_record(layers))
+    dump(folder / "engine.json", engine_record(layers, sha256(run / "bundle/bundle.json")))
     dump(folder / "profile/profile.json", profile_record({1: (0.62, 1.21), 8: (3.9, 4.0)}))
     dump(folder / "validate/validation.json", validation_record())
-    for sub, name, seconds in (("", "build onnxruntime", 2.2), ("/profile", "profile onnxruntime-cpu", 13.6),
-                               ("/validate", "validate onnxruntime-cpu", 3.3)):
+    for sub, name, seconds in (
+        ("", "build onnxruntime", 2.2),
+        ("/profile", "profile onnxruntime-cpu", 13.6),
+        ("/validate", "validate onnxruntime-cpu", 3.3),
+    ):
         stage(run, f"engines/onnxruntime-cpu{sub}", seconds, name)
     return folder
 
@@ -185,6 +256,7 @@ def finished(tmp_path: Path) -> Path:
     training(run)
     bundle(run, LAYERS)
     engine(run)
+    dump(run / "summary.json", {"run": "digits-resnet", "skipped": {"tensorrt": "This machine has no NVIDIA GPU."}})
     return run
 
 
