@@ -58,8 +58,8 @@ def predictions(scores: Array) -> Array:
         scores: (N, C), (N, T, C) with C last as transformers have it, or (N, C, H, W, ...).
     """
     if scores.ndim < 2 or scores.shape[_class_axis(scores)] == 1:
-        return scores > 0
-    return np.argmax(scores, axis=_class_axis(scores))
+        return np.asarray(scores > 0)
+    return np.asarray(np.argmax(scores, axis=_class_axis(scores)))
 
 
 def _class_axis(scores: Array) -> int:

@@ -12,6 +12,7 @@ from ..common.errors import UserError
 from .graph.quantizers import DOMAIN, MARKER, Quantizer
 
 _TRAITS = ("_disabled", "_num_bits", "_if_quant", "_narrow_range", "amax")
+_DEMANDS = (("_num_bits", 8), ("_unsigned", False), ("block_sizes", None), ("pre_quant_scale", None))
 
 
 def is_quantizer(module: nn.Module) -> bool:
@@ -43,11 +44,11 @@ class Marker(nn.Module):
 
 class _TorchScriptMarker(torch.autograd.Function):
     @staticmethod
-    def forward(_ctx: object, x: torch.Tensor, _name: str) -> torch.Tensor:  # type: ignore[override]
+    def forward(_ctx: object, x: torch.Tensor, _name: str) -> torch.Tensor:
         return x.clone()
 
     @staticmethod
-    def symbolic(g, x, name):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN205
+    def symbolic(g, x, name):  # type: ignore[no-untyped-def]
         return g.op(f"{DOMAIN}::{MARKER}", x, name_s=name).setType(x.type())
 
 
@@ -93,7 +94,7 @@ def describe(quantizer: nn.Module, name: str) -> Quantizer:
     Raises:
         UserError: it can't be written as QuantizeLinear with INT8 codes and zero point 0, or has no usable range.
     """
-    for attribute, expected in (("_num_bits", 8), ("_unsigned", False), ("block_sizes", None), ("pre_quant_scale", None)):
+    for attribute, expected in _DEMANDS:
         value = getattr(quantizer, attribute, expected)
         if value != expected:
             raise UserError(

@@ -55,7 +55,8 @@ class Recorder:
         return outputs
 
     def _call(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(value)).to(self._device) for name, value in inputs.items()}
+        arrays = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
+        tensors = {name: torch.from_numpy(value).to(self._device) for name, value in arrays.items()}
         with torch.no_grad():
             answer = self.network(**tensors) if self.by_name else self.network(*tensors.values())
         return {name: value.cpu().numpy() for name, value in named_outputs(answer).items()}
@@ -75,10 +76,10 @@ class Recorder:
     def noise_floor(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Agreement:
         """The network against itself, with Gaussian noise of standard deviation 1e-5 on its float inputs."""
         noise = np.random.default_rng(0)
-        disturbed = {
-            name: (value + noise.normal(0, NOISE, value.shape)).astype(value.dtype) if value.dtype.kind == "f" else value
-            for name, value in inputs.items()
-        }
+        disturbed = dict(inputs)
+        for name, value in inputs.items():
+            if value.dtype.kind == "f":
+                disturbed[name] = (value + noise.normal(0, NOISE, value.shape)).astype(value.dtype)
         return agreement(outputs, self.answer(disturbed, "noise floor"))
 
 

@@ -119,7 +119,7 @@ def _verify(path: Path, layers: list[Layer]) -> None:
         if not layer.sparse:
             continue
         if layer.name not in found:
-            raise TwofourError("This layer was pruned, but no weighted node has its name in the ONNX file.", where=layer.name)
+            raise TwofourError("This layer was pruned, but no node has its name in the ONNX file.", where=layer.name)
         if not found[layer.name].two_four:
             raise TwofourError(
                 f"This layer was pruned, but is not 2:4 in the ONNX file: {found[layer.name].reason}.", where=layer.name

@@ -7,7 +7,6 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
-from typing import cast
 
 import onnx
 import onnx_ir as ir
@@ -114,8 +113,7 @@ def _dynamo(adapter: Adapter, inputs: Tensors, outputs: list[str], opset: int) -
         output_names=outputs, dynamic_shapes=(tuple({0: batch} for _ in inputs),), verbose=False,
     )
     assert program is not None
-    model = cast(ir.Model, program.model)
-    return _at_opset(model, opset)
+    return _at_opset(program.model, opset)
 
 
 def _torchscript(adapter: Adapter, inputs: Tensors, outputs: list[str], opset: int) -> ir.Model:

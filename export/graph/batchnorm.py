@@ -10,7 +10,16 @@ import onnx_ir as ir
 from .passes import graph_pass
 from .quantizers import along, settle
 from .values import (
-    Array, add_initializer, constant, drop_unused, input_at, integer, is_op, produced_by, replace_node, set_initializer,
+    Array,
+    add_initializer,
+    constant,
+    drop_unused,
+    input_at,
+    integer,
+    is_op,
+    produced_by,
+    replace_node,
+    set_initializer,
 )
 
 
@@ -133,7 +142,8 @@ def _spread(factor: Array, weight: _Weight, groups: int) -> Array:
         return along(factor, weight.axis, weight.array.ndim)
     per_group = factor.reshape(groups, 1, -1)
     rows = np.broadcast_to(per_group, (groups, weight.array.shape[0] // groups, per_group.shape[-1]))
-    return rows.reshape(weight.array.shape[:2] + (1,) * (weight.array.ndim - 2))
+    spread: Array = rows.reshape(weight.array.shape[:2] + (1,) * (weight.array.ndim - 2))
+    return spread
 
 
 def _new_scale(old: Array, factor: Array) -> Array:

@@ -49,8 +49,9 @@ def _value(node: ir.Node, model: ir.Model) -> Array | None:
         return None
     if node.outputs[0].is_graph_output():
         return None
-    inputs = {str(value.name): array for value in node.inputs if value is not None and (array := constant(value)) is not None}
-    if len(inputs) != len({value.name for value in node.inputs if value is not None}):
+    arrays = {str(value.name): constant(value) for value in node.inputs if value is not None}
+    inputs = {name: array for name, array in arrays.items() if array is not None}
+    if len(inputs) != len(arrays):
         return None
     value = _evaluate(node, inputs, model)
     limit = LIMIT_BYTES if node.op_type not in _SHRINK else np.inf
@@ -67,7 +68,7 @@ def _evaluate(node: ir.Node, inputs: dict[str, Array], model: ir.Model) -> Array
     )
     small = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
     try:
-        result = ReferenceEvaluator(small).run(None, inputs)[0]
+        result = next(iter(ReferenceEvaluator(small).run(None, inputs)))
     except Exception:  # an operator that the evaluator can't compute simply stays in the graph
         return None
     return result if isinstance(result, np.ndarray) else np.asarray(result)

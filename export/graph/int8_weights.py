@@ -8,7 +8,14 @@ import onnx_ir as ir
 from .passes import graph_pass
 from .quantizers import along
 from .values import (
-    Array, add_initializer, constant, drop_unused, input_at, integer, is_op, replace_node,
+    Array,
+    add_initializer,
+    constant,
+    drop_unused,
+    input_at,
+    integer,
+    is_op,
+    replace_node,
 )
 
 _INTEGERS = {"int8": (-128, 127), "uint8": (0, 255)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from ...common.errors import UserError
 from ...common.files import inside
@@ -67,13 +67,13 @@ def _check_external(path: Path, tensor: onnx.TensorProto) -> None:
         )
     data = inside(path.parent, location)
     if not data.is_file():
-        raise UserError(f"The file {location!r}, which holds the weight {tensor.name!r}, is missing.", where=str(path), fix=_FIX)
+        raise UserError(f"The file {location!r} with the weight {tensor.name!r} is missing.", where=str(path), fix=_FIX)
     try:
         end = int(entries.get("offset", 0)) + int(entries.get("length", 0))
     except ValueError as error:
         raise UserError(f"The place of the weight {tensor.name!r} is damaged.", where=str(path), fix=_FIX) from error
     if end > data.stat().st_size:
-        raise UserError(f"The file {location!r} ends before the weight {tensor.name!r} does.", where=str(path), fix=_FIX)
+        raise UserError(f"The file {location!r} is too short for weight {tensor.name!r}.", where=str(path), fix=_FIX)
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

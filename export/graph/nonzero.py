@@ -80,7 +80,8 @@ def _cast_source(value: ir.Value | None) -> Array | None:
     if node.op_type == "Cast":
         return array.astype(ir.DataType(node.attributes["to"].as_int()).numpy())
     perm = node.attributes.get_ints("perm")
-    return array.transpose(None if perm is None else list(perm))
+    turned: Array = array.transpose(None if perm is None else list(perm))
+    return turned
 
 
 def _dequantized(node: ir.Node) -> Nonzero | None:

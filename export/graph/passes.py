@@ -104,7 +104,7 @@ def _check(done: Pass, before: Counts, after: Counts) -> None:
     if not demands[done.quantizers]:
         raise TwofourError(
             f"The graph pass {done.name!r} must leave quantizers {done.quantizers}, but QuantizeLinear went from "
-            f"{before.quantize} to {after.quantize} and DequantizeLinear from {before.dequantize} to {after.dequantize}."
+            f"{before.quantize} to {after.quantize}, DequantizeLinear from {before.dequantize} to {after.dequantize}."
         )
 
 

@@ -77,8 +77,9 @@ def _expand(marker: ir.Node, quantizer: Quantizer, name: str) -> None:
 
 
 def scale_of(amax: Array) -> Array:
-    """amax / 127 in float32, always above zero."""
-    return (np.maximum(amax, SMALLEST).astype(np.float32) / np.float32(127)).astype(np.float32)
+    """The step between two codes, amax / 127 in float32, always above zero."""
+    step: Array = np.maximum(amax, SMALLEST).astype(np.float32) / np.float32(127)
+    return step
 
 
 def pin(weight: Array, quantizer: Quantizer) -> tuple[Array, Array]:
@@ -131,7 +132,7 @@ def _clip(marker: ir.Node, source: ir.Value, scale: Array, name: str) -> ir.Valu
     graph = marker.graph
     assert isinstance(graph, ir.Graph)
     if scale.size != 1:
-        raise TwofourError(f"The quantizer {name!r} of an activation has a range per channel; it must have one per tensor.")
+        raise TwofourError("An activation's quantizer has ranges per channel; it must have one.", where=name)
     limit = np.float32(127) * scale.reshape(())
     bounds = [add_initializer(graph, f"{name}/{end}", value) for end, value in (("low", -limit), ("high", limit))]
     clip = ir.node("Clip", [source, *bounds], name=f"{name}/Clip")

@@ -9,7 +9,16 @@ import onnx_ir.passes.common as common
 from .passes import graph_pass
 from .quantizers import along
 from .values import (
-    Array, add_initializer, all_nodes, constant, drop_unused, input_at, integer, is_op, produced_by, replace_node,
+    Array,
+    add_initializer,
+    all_nodes,
+    constant,
+    drop_unused,
+    input_at,
+    integer,
+    is_op,
+    produced_by,
+    replace_node,
 )
 
 
@@ -24,7 +33,7 @@ def strip_qdq(model: ir.Model) -> int:
     for node in [node for node in all_nodes(model) if is_op(node, "DequantizeLinear")]:
         quantize = produced_by(node.inputs[0], "QuantizeLinear")
         value = _stored(node) if quantize is None else _source(quantize)
-        if value is None or value.dtype != node.outputs[0].dtype and node.outputs[0].dtype is not None:
+        if value is None:
             continue
         inputs = list(node.inputs)
         replace_node(node, value)
