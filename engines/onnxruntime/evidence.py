@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 
-from ..records import Precision
+from ...export.graph.two_four import check
+from ...export.graph.values import constant, is_op
+from ..records import LayerEvidence, Precision
 from .session import open_session
 
-WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+_DENSE = "ONNX Runtime's CPU kernels are dense: they multiply the zeros too"
 _INTEGER = {
     "ConvInteger", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QGemm", "QLinearConv",
     "QLinearMatMul",
@@ -21,23 +23,38 @@ _INTEGER = {
 _PASSED_THROUGH = {"Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Reshape", "Squeeze", "Transpose"}
 
 
-def weight_root(node: ir.Node) -> ir.Value | None:
-    """The constant that the weight of a layer is computed from, or None if it is computed from an input."""
-    value = node.inputs[1] if len(node.inputs) > 1 else None
-    while value is not None and value.const_value is None:
-        producer = value.producer()
-        if producer is None or producer.op_type not in _PASSED_THROUGH:
-            return None
-        value = producer.inputs[0]
-    return value
+def inspect_layers(model: ir.Model, path: Path, threads: int | None) -> list[LayerEvidence]:
+    """What is known of every layer with a constant weight: its zeros, read off the codes, and what runs it.
+
+    Args:
+        model: the engine's graph.
+        path: the engine's file, which holds that graph.
+        threads: as the engine will use.
+
+    Raises:
+        UserError: ONNX Runtime refuses the engine.
+    """
+    nodes = {str(node.name): node for node in model.graph}
+    found = [layer for layer in check(model) if layer.name in nodes]
+    ran = kernels(path, {layer.name: _root(nodes[layer.name]) for layer in found}, threads)
+    return [
+        LayerEvidence(
+            name=layer.name, op=layer.op, shape=list(layer.shape), two_four=layer.two_four, zeros=layer.zeros,
+            kernel=ran[layer.name][0], precision=ran[layer.name][1], ran_sparse="no", reason=f"{layer.reason}; {_DENSE}",
+        )
+        for layer in found
+    ]
 
 
-def layers(model: ir.Model) -> Iterator[tuple[ir.Node, ir.Value]]:
-    """Every layer with a constant weight of at least two axes, and that constant."""
-    for node in model.graph:
-        if node.op_type in WEIGHTED and node.domain == "" and (root := weight_root(node)) is not None:
-            if root.shape is None or len(root.shape) >= 2:
-                yield node, root
+def _root(node: ir.Node) -> str:
+    """The name of the constant that a layer's weight is computed from."""
+    for value in (node.inputs[1], node.inputs[0]):
+        while value is not None and constant(value) is None:
+            producer = value.producer()
+            value = producer.inputs[0] if is_op(producer, *_PASSED_THROUGH) and producer is not None else None
+        if value is not None:
+            return str(value.name)
+    return ""
 
 
 def kernels(path: Path, roots: Mapping[str, str], threads: int | None) -> dict[str, tuple[str | None, Precision]]:
@@ -83,4 +100,4 @@ def _precision(kernel: str | None) -> Precision:
     return "int8" if kernel in _INTEGER else "float"
 
 
-__all__ = ["WEIGHTED", "kernels", "layers", "weight_root"]
+__all__ = ["inspect_layers", "kernels"]

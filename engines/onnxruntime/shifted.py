@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from ...export.graph.naming import WEIGHTED
 from ...export.graph.values import Array, constant, is_op
 from .pairs import Pair, activation_pairs, named_constant, required
 
 _SHIFT = 128
-_TAKERS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
 def store_shifted(model: ir.Model) -> int:
@@ -26,8 +26,8 @@ def store_shifted(model: ir.Model) -> int:
     found = [pair for pair in activation_pairs(model.graph) if pair.zero_point.dtype == np.int8]
     for pair in found:
         _shift_activation(model.graph, pair)
-        for layer in _layers(pair):
-            _shift_weight(model.graph, required(layer.inputs[1]).producer())
+        for value in _partners(pair):
+            _shift_weight(model.graph, value.producer())
     return len(found)
 
 
@@ -39,13 +39,14 @@ def _shift_activation(graph: ir.Graph, pair: Pair) -> None:
     pair.codes.dtype = ir.DataType.UINT8
 
 
-def _layers(pair: Pair) -> list[ir.Node]:
-    readers = {use for node in pair.dequantize for use in node.outputs[0].uses()}
-    return [use.node for use in readers if use.idx == 0 and use.node.op_type in _TAKERS]
+def _partners(pair: Pair) -> list[ir.Value]:
+    """What the pair's tensor is multiplied with."""
+    uses = [use for node in pair.dequantize for use in node.outputs[0].uses()]
+    return [required(use.node.inputs[1 - use.idx]) for use in uses if use.idx < 2 and is_op(use.node, *WEIGHTED)]
 
 
 def _shift_weight(graph: ir.Graph, node: ir.Node | None) -> None:
-    if node is None or node.op_type != "DequantizeLinear" or len(node.inputs) < 2:
+    if node is None or not is_op(node, "DequantizeLinear"):
         return
     codes, scale = constant(node.inputs[0]), constant(node.inputs[1])
     if codes is None or scale is None or codes.dtype != np.int8:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...export.graph.values import constant, is_op
+from ...export.graph.values import constant, input_at, is_op
 
 _ALWAYS = {"Abs", "Exp", "HardSigmoid", "Relu", "Sigmoid", "Softmax", "Softplus", "Sqrt"}
 _AS_FIRST_INPUT = {
@@ -39,7 +39,8 @@ def _proven(node: ir.Node, proven: set[ir.Value]) -> bool:
     if node.op_type == "Max":
         return any(holds(value) for value in inputs)
     if node.op_type == "Clip":
-        return len(node.inputs) > 1 and _positive_constant(node.inputs[1])
+        low, high = input_at(node, 1), input_at(node, 2)
+        return _positive_constant(low) or (holds(node.inputs[0]) and (high is None or _positive_constant(high)))
     return node.op_type == "DequantizeLinear" and _codes_at_least_zero_point(node, proven)
 
 
