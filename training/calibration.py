@@ -1,0 +1,77 @@
+"""The calibration stage: quantizers inserted, their ranges chosen, the result measured and written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..calibrate.config import CalibrateConfig
+from ..common import files
+from ..common.bundle import Layer
+from .config import DataConfig, LayersConfig, ModelConfig
+from .eligibility import list_layers
+from .evaluate import evaluate, say_metrics
+from .factory import build_data, build_model
+from .masks import found_masks
+from .restore import LAYERS, METRICS, WEIGHTS, load_stage, read_layers, read_masks, write_masks, write_ranges
+from .seeds import seed_all
+from .weights import save_tensors
+
+
+def calibration_stage(
+    model: ModelConfig, data: DataConfig, config: CalibrateConfig, source: Path | None, folder: Path, seed: int
+) -> dict[str, float]:
+    """Quantize and calibrate the network of `source`; leave weights, ranges, masks, layers and metrics in `folder`.
+
+    Args:
+        model: where the network comes from.
+        data: whose calibration loader chooses the ranges and whose validation loader measures the result.
+        config: method and number of batches.
+        source: folder of the training stage before, or None for the model's own weights.
+        folder: the stage's own; made if need be.
+        seed: the recipe's.
+
+    Returns:
+        `accuracy` and `loss` of the calibrated, not fine-tuned fake-quant network on the validation set.
+
+    Raises:
+        UserError: data or weights can't be used; the batch or the file is named.
+    """
+    from ..calibrate.calibrate import calibrate
+    from .quantize import insert
+
+    loaders = build_data(data)
+    seed_all(seed, "calibrate", 0)
+    network = load_stage(model, source) if source else build_model(model).eval()
+    masks, layers = _sparsity(network, source)
+    insert(network)
+    seed_all(seed, "calibrate", 1, loaders.calibration)
+    ranges = calibrate(network, loaders.calibration, config)
+    metrics = evaluate(network, loaders.val)
+    save_tensors(folder / WEIGHTS, network.state_dict())
+    write_ranges(folder, ranges)
+    write_masks(folder, masks, layers)
+    files.write_json(folder / METRICS, metrics)
+    say_metrics("calibrated", metrics)
+    return metrics
+
+
+def _sparsity(network: nn.Module, source: Path | None) -> tuple[dict[str, torch.Tensor], Sequence[Layer]]:
+    if source and (source / LAYERS).is_file():
+        return read_masks(source), read_layers(source)
+    layers = list_layers(network, LayersConfig())
+    masks = found_masks(network, layers)
+    return masks, [_as_found(layer, f"{layer.name}.weight" in masks) for layer in layers]
+
+
+def _as_found(layer: Layer, sparse: bool) -> Layer:
+    if not layer.sparse:
+        return layer
+    reason = "its weights came 2:4" if sparse else "there was no sparse stage"
+    return layer.model_copy(update={"sparse": sparse, "reason": reason})
+
+
+__all__ = ["calibration_stage"]

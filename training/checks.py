@@ -1,0 +1,72 @@
+"""What is checked of a batch for training, beyond what calibration asks for: the labels and the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..calibrate.batches import answer, checked
+from ..common.errors import UserError
+
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def logits_for(
+    model: nn.Module | Callable[..., Any], inputs: torch.Tensor, targets: torch.Tensor, where: str
+) -> torch.Tensor:
+    """The model's logits, (N, classes), with the labels checked against them.
+
+    Raises:
+        UserError: the model refuses the batch, doesn't return (N, classes), or a label is no class.
+    """
+    logits = answer(model, inputs, where)
+    if logits.ndim != 2 or len(logits) != len(targets):
+        raise UserError(
+            f"The model returned the shape {tuple(logits.shape)} for {len(targets)} samples, not (samples, classes).",
+            where=where,
+            fix="twofour trains classifiers: forward() must return one row of logits per sample.",
+        )
+    check_labels(targets, logits.shape[1], where)
+    return logits
+
+
+def check_labels(targets: torch.Tensor, classes: int, where: str) -> None:
+    """Every label is an integer from 0 to `classes` - 1.
+
+    Raises:
+        UserError: it is not.
+    """
+    if targets.ndim != 1 or targets.dtype not in _INTEGERS:
+        raise UserError(
+            f"The labels are {targets.dtype} of shape {tuple(targets.shape)}, not one integer per sample.",
+            where=where,
+            fix="Give class numbers as integers.",
+        )
+    low, high = int(targets.min()), int(targets.max())
+    if low < 0 or high >= classes:
+        raise UserError(
+            f"A label is out of range: labels from {low} to {high}, but the model has {classes} classes (0 to "
+            f"{classes - 1}).",
+            where=where,
+            fix="Correct the labels, or the model's number of classes.",
+        )
+
+
+def check_loss(loss: torch.Tensor, epoch: int, step: int) -> None:
+    """The loss is finite.
+
+    Raises:
+        UserError: it is not; the epochs before this one are kept.
+    """
+    if not bool(torch.isfinite(loss)):
+        raise UserError(
+            f"The loss became {loss.item()}; training was stopped and the last whole epoch is kept.",
+            where=f"epoch {epoch}, batch {step} of the train loader",
+            fix="Lower the learning rate, or set `clip` in the stage's optimizer.",
+        )
+
+
+__all__ = ["answer", "check_labels", "check_loss", "checked", "logits_for"]

@@ -1,0 +1,57 @@
+"""Data sets that recipes can name: `digits`, and `image_folder` for the user's own pictures."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from ..common.errors import UserError
+from ..common.lazy import require
+from .augment import jitter
+from .folder import image_folder
+from .loaders import Loaders, TensorLoader
+
+_CALIBRATION, _VALIDATION = 240, 360
+_SPLIT_SEED = 24
+
+
+def digits(batch: int = 64, size: int = 16, seed: int = 0, augment: bool = True) -> Loaders:
+    """Scikit-learn's 1797 handwritten digits: 1197 to train, 360 to validate, 240 to calibrate, each class in proportion.
+
+    Args:
+        batch: samples per batch. Defaults to 64.
+        size: height and width in pixels, 8 to 32, bilinear from the original 8. Defaults to 16.
+        seed: of the split. Defaults to 0.
+        augment: small random rotations, scalings and shifts in training. Defaults to True.
+
+    Returns:
+        Loaders of float32 (N, 1, size, size), zero mean and unit deviation over the training set, and int64 (N,).
+
+    Raises:
+        UserError: a size or batch that is not possible.
+        MissingError: scikit-learn is missing.
+    """
+    if not 8 <= size <= 32 or batch < 1:
+        raise UserError("digits needs a size from 8 to 32 and a batch of at least 1.", where="data.args")
+    images, labels, train, val, calibration = _split(seed)
+    images = F.interpolate(images, (size, size), mode="bilinear", align_corners=False)
+    images = (images - images[train].mean()) / images[train].std()
+    return Loaders(
+        TensorLoader(images[train], labels[train], batch, shuffle=True, augment=jitter if augment else None),
+        TensorLoader(images[val], labels[val], batch),
+        TensorLoader(images[calibration], labels[calibration], batch),
+    )
+
+
+def _split(seed: int) -> tuple[torch.Tensor, ...]:
+    purpose = "The data set 'digits'"
+    source = require("sklearn.datasets", extra="train", purpose=purpose).load_digits()
+    divide = require("sklearn.model_selection", extra="train", purpose=purpose).train_test_split
+    labels = source.target
+    rest, val = divide(range(len(labels)), test_size=_VALIDATION, stratify=labels, random_state=_SPLIT_SEED + seed)
+    train, calibration = divide(rest, test_size=_CALIBRATION, stratify=labels[rest], random_state=_SPLIT_SEED + seed)
+    images = torch.from_numpy(source.images).float()[:, None] / 16
+    return images, torch.from_numpy(labels).long(), torch.tensor(train), torch.tensor(val), torch.tensor(calibration)
+
+
+__all__ = ["digits", "image_folder"]

@@ -1,0 +1,64 @@
+"""The task metric and the loss of a network over a loader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import nn
+
+from ..common import console
+from .checks import checked, logits_for
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, loader: Iterable[Any], name: str = "val", accelerator: Accelerator | None = None,
+    batches: int | None = None,
+) -> dict[str, float]:
+    """Accuracy and mean cross-entropy.
+
+    Args:
+        model: its mode is put back afterwards.
+        loader: yields (inputs, targets).
+        name: what it is called in errors. Defaults to `val`.
+        accelerator: shares the batches among its processes. Defaults to this process alone.
+        batches: stop after so many. Defaults to all.
+
+    Returns:
+        `accuracy`, 0 to 1, and `loss`.
+
+    Raises:
+        UserError: the loader is empty or a batch can't be used; loader and batch are named.
+    """
+    training = model.training
+    model.eval()
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    rank, count = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
+    sums = torch.zeros(3, dtype=torch.float64)
+    for index, inputs, targets in checked(islice(iter(loader), batches), name):
+        if index % count == rank:
+            sums += _scores(model, inputs.to(device), targets.to(device), f"{name} loader, batch {index}")
+    model.train(training)
+    if accelerator and count > 1:
+        sums = accelerator.reduce(sums.to(accelerator.device)).cpu()
+    return {"accuracy": float(sums[0] / sums[2]), "loss": float(sums[1] / sums[2])}
+
+
+def _scores(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> torch.Tensor:
+    logits = logits_for(model, inputs, targets, where)
+    right = (logits.argmax(1) == targets).sum()
+    loss = F.cross_entropy(logits.float(), targets.long(), reduction="sum")
+    return torch.tensor([float(right), float(loss), float(len(targets))], dtype=torch.float64)
+
+
+def say_metrics(label: str, metrics: dict[str, float]) -> None:
+    """One line for people."""
+    console.say(f"{label}: accuracy {metrics['accuracy']:.4f}, loss {metrics['loss']:.4f}")
+
+
+__all__ = ["evaluate", "say_metrics"]

@@ -1,0 +1,66 @@
+"""Loaders of tensors that fit in memory: shuffled and augmented by PyTorch's random state, without worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+@runtime_checkable
+class Data(Protocol):
+    """Three loaders of (inputs, targets); each can be gone through again and again."""
+
+    @property
+    def train(self) -> Iterable[Any]:
+        """What the weights are fitted to."""
+
+    @property
+    def val(self) -> Iterable[Any]:
+        """What the metric is measured on."""
+
+    @property
+    def calibration(self) -> Iterable[Any]:
+        """What the quantizers' ranges are chosen on."""
+
+
+class Loaders:
+    """A `Data` of three loaders."""
+
+    def __init__(self, train: Iterable[Any], val: Iterable[Any], calibration: Iterable[Any]) -> None:
+        self.train, self.val, self.calibration = train, val, calibration
+
+
+class TensorLoader:
+    """Batches of two tensors.
+
+    Args:
+        inputs: (N, ...).
+        targets: (N,).
+        batch: samples per batch; the last one may be smaller.
+        shuffle: a new order in each pass, from PyTorch's global random state. Defaults to the order given.
+        augment: applied to each batch of inputs. Defaults to nothing.
+    """
+
+    def __init__(
+        self, inputs: torch.Tensor, targets: torch.Tensor, batch: int, *, shuffle: bool = False,
+        augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
+        self.inputs, self.targets, self.batch, self.shuffle, self.augment = inputs, targets, batch, shuffle, augment
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return -(-len(self.inputs) // self.batch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """One pass."""
+        order = torch.randperm(len(self.inputs)) if self.shuffle else torch.arange(len(self.inputs))
+        for chosen in order.split(self.batch):
+            inputs = self.inputs[chosen]
+            yield (self.augment(inputs) if self.augment else inputs), self.targets[chosen]
+
+
+__all__ = ["Batch", "Data", "Loaders", "TensorLoader"]

@@ -1,0 +1,166 @@
+"""The training loop, over Hugging Face Accelerate: one process or many, CPU or GPU.
+
+Every epoch starts from random states that only the seed, the stage and the epoch's number decide, so that a run
+continued from a checkpoint ends with the very weights of one that was never stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import nn
+
+from ..common import console
+from . import checkpoint
+from .checks import check_loss, checked, logits_for
+from .config import OptimizerConfig
+from .distill import Distiller
+from .evaluate import evaluate
+from .loaders import Data
+from .masks import MaskKeeper
+from .optim import learning_rate, make_optimizer, set_rate
+from .seeds import seed_all
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one stage of training does.
+
+    Attributes:
+        stage: its name, for people and for the random states.
+        epochs: passes over the training set; 0 only evaluates.
+        optimizer: hyper-parameters.
+        seed: the recipe's.
+        key: hash of everything that goes in; a checkpoint with another key is not used.
+        masks: 2:4 masks by parameter name, held through all steps. Defaults to none.
+        distiller: adds a teacher's term to the loss. Defaults to none.
+    """
+
+    stage: str
+    epochs: int
+    optimizer: OptimizerConfig
+    seed: int
+    key: str
+    masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    distiller: Distiller | None = None
+
+
+def fit(model: nn.Module, data: Data, plan: Plan, folder: Path) -> tuple[Metrics, list[Metrics]]:
+    """Train `model` in place, with a checkpoint in `folder` after every epoch, and continue from one that is there.
+
+    Returns:
+        The metrics on the validation set after the last epoch, and the history: `epoch`, `train_loss`, `loss`,
+        `accuracy` and `lr` (of the last step) of each epoch.
+
+    Raises:
+        UserError: a batch can't be used (loader and batch named), the loss became NaN or infinite (the checkpoint of
+            the epoch before is kept), or a checkpoint is damaged.
+    """
+    return _Loop(model, data, plan, folder).run()
+
+
+class _Loop:
+    def __init__(self, model: nn.Module, data: Data, plan: Plan, folder: Path) -> None:
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        self.accelerator, self.data, self.plan, self.folder = Accelerator(), data, plan, folder
+        self.format = _memory_format(model)
+        self.bare = model.to(self.accelerator.device, memory_format=self.format)
+        keeper = MaskKeeper(self.bare, plan.masks)
+        keeper.apply()
+        optimizer = make_optimizer(self.bare, plan.optimizer)
+        keeper.attach(optimizer)
+        self.model, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
+        if plan.distiller:
+            plan.distiller.teacher.to(self.accelerator.device, memory_format=self.format)
+
+    def run(self) -> tuple[Metrics, list[Metrics]]:
+        evaluate(self.model, self.data.val, accelerator=self.accelerator, batches=self.accelerator.num_processes)
+        done, history = self._resume()
+        length = _length(self.data.train) // self.accelerator.num_processes
+        if done < self.plan.epochs:
+            with console.progress(f"train {self.plan.stage}", (self.plan.epochs - done) * length) as advance:
+                for epoch in range(done + 1, self.plan.epochs + 1):
+                    history.append(self._epoch(epoch, length, advance))
+                    self._save(epoch, history)
+        last = {name: history[-1][name] for name in ("accuracy", "loss")} if history else self._evaluate()
+        self.bare.to("cpu", memory_format=torch.contiguous_format)
+        return last, history
+
+    def _resume(self) -> tuple[int, list[Metrics]]:
+        found = checkpoint.load(self.folder, self.plan.key)
+        if found is None:
+            return 0, []
+        checkpoint.unpack(found.tensors, self.bare, self.optimizer)
+        console.say(f"train {self.plan.stage}: continuing after epoch {found.epoch} of {self.plan.epochs}")
+        return found.epoch, found.history
+
+    def _save(self, epoch: int, history: list[Metrics]) -> None:
+        if self.accelerator.is_main_process:
+            tensors = checkpoint.pack(self.bare, self.optimizer)
+            checkpoint.save(self.folder, self.plan.key, checkpoint.Checkpoint(epoch, tensors, history))
+        self.accelerator.wait_for_everyone()
+
+    def _epoch(self, epoch: int, length: int, advance: Callable[[int], None]) -> Metrics:
+        seed_all(self.plan.seed, self.plan.stage, epoch, self.data.train)
+        self.model.train()
+        total, rate, done = 0.0, 0.0, 0
+        for index, inputs, targets in self._share(checked(self.data.train, "train")):
+            rate = learning_rate(self.plan.optimizer, (epoch - 1) * length + done, self.plan.epochs * length)
+            set_rate(self.optimizer, rate)
+            total += self._step(inputs, targets, epoch, index)
+            done += 1
+            advance(1)
+        return {"epoch": epoch, "train_loss": total / max(done, 1), **self._evaluate(), "lr": rate}
+
+    def _evaluate(self) -> Metrics:
+        metrics = evaluate(self.model, self.data.val, accelerator=self.accelerator)
+        return {"loss": metrics["loss"], "accuracy": metrics["accuracy"]}
+
+    def _share(self, batches: Iterable[Any]) -> Iterator[Any]:
+        group: list[Any] = []
+        for batch in batches:
+            group.append(batch)
+            if len(group) == self.accelerator.num_processes:
+                yield group[self.accelerator.process_index]
+                group.clear()
+
+    def _step(self, inputs: torch.Tensor, targets: torch.Tensor, epoch: int, index: int) -> float:
+        inputs, targets = inputs.to(self.accelerator.device), targets.to(self.accelerator.device)
+        if inputs.ndim == 4:
+            inputs = inputs.to(memory_format=self.format)
+        loss = self._loss(inputs, targets, f"train loader, batch {index}")
+        check_loss(loss, epoch, index)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        if self.plan.optimizer.clip is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.plan.optimizer.clip)
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def _loss(self, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> torch.Tensor:
+        logits = logits_for(self.model, inputs, targets, where).float()
+        loss = F.cross_entropy(logits, targets.long(), label_smoothing=self.plan.optimizer.label_smoothing)
+        return self.plan.distiller(loss, logits, inputs, where) if self.plan.distiller else loss
+
+
+def _memory_format(model: nn.Module) -> torch.memory_format:
+    plain = any(type(module) is nn.Conv2d for module in model.modules())
+    return torch.channels_last if plain else torch.contiguous_format
+
+
+def _length(loader: Any) -> int:
+    try:
+        return len(loader)
+    except TypeError:
+        return sum(1 for _ in loader)
+
+
+__all__ = ["Metrics", "Plan", "fit"]

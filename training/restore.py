@@ -1,0 +1,95 @@
+"""A network as a stage left it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
+
+from ..common import files
+from ..common.bundle import Layer, Range
+from ..common.errors import UserError
+from .config import ModelConfig
+from .factory import build_model
+from .seeds import steady
+from .weights import fit_state, read_tensors, save_tensors
+
+WEIGHTS, MASKS, LAYERS, RANGES, METRICS = (
+    "weights.safetensors", "masks.safetensors", "layers.json", "ranges.json", "metrics.json"
+)
+
+
+def load_stage(model: ModelConfig, folder: Path) -> nn.Module:
+    """Build the network and load what the stage left in its folder.
+
+    Args:
+        model: the recipe's factory and arguments; its own weights are not read.
+        folder: of the stage; where it has ranges, quantizers are inserted.
+
+    Returns:
+        The network on the CPU, in eval mode.
+
+    Raises:
+        UserError: a file is missing or damaged, or doesn't fit the network.
+    """
+    with steady():
+        network = build_model(model.model_copy(update={"weights": None}))
+    if (folder / RANGES).is_file():
+        from .quantize import insert, set_ranges
+
+        set_ranges(insert(network), read_ranges(folder))
+    fit_state(network, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
+    return network.eval()
+
+
+def read_ranges(folder: Path) -> list[Range]:
+    """The ranges that calibration chose.
+
+    Raises:
+        UserError: `ranges.json` is missing or damaged.
+    """
+    return _read(folder / RANGES, TypeAdapter(list[Range]))
+
+
+def read_layers(folder: Path) -> list[Layer]:
+    """The weighted layers, and which of them are sparse.
+
+    Raises:
+        UserError: `layers.json` is missing or damaged.
+    """
+    return _read(folder / LAYERS, TypeAdapter(list[Layer]))
+
+
+def _read(path: Path, kind: TypeAdapter[list[Layer]] | TypeAdapter[list[Range]]) -> list:  # type: ignore[type-arg]
+    try:
+        return kind.validate_python(files.read_json(path))
+    except ValidationError as error:
+        raise UserError(
+            f"This file is damaged ({error.errors()[0]['msg']}).", where=str(path), fix="Run its stage again."
+        ) from error
+
+
+def read_masks(folder: Path) -> dict[str, torch.Tensor]:
+    """The 2:4 masks by parameter name; none where the folder has no file of them."""
+    path = folder / MASKS
+    return {name: mask.bool() for name, mask in read_tensors(path).items()} if path.is_file() else {}
+
+
+def write_masks(folder: Path, masks: dict[str, torch.Tensor], layers: Sequence[Layer]) -> None:
+    """Write masks (uint8, 1 where the weight stays) and the table of layers."""
+    save_tensors(folder / MASKS, {name: mask.to(torch.uint8) for name, mask in masks.items()})
+    files.write_json(folder / LAYERS, [layer.model_dump() for layer in layers])
+
+
+def write_ranges(folder: Path, ranges: Sequence[Range]) -> None:
+    """Write `ranges.json`."""
+    files.write_json(folder / RANGES, [entry.model_dump() for entry in ranges])
+
+
+__all__ = [
+    "LAYERS", "MASKS", "METRICS", "RANGES", "WEIGHTS", "load_stage", "read_layers", "read_masks", "read_ranges",
+    "write_masks", "write_ranges",
+]
