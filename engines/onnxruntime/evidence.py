@@ -40,7 +40,8 @@ def inspect_layers(model: ir.Model, path: Path, threads: int | None) -> list[Lay
     return [
         LayerEvidence(
             name=layer.name, op=layer.op, shape=list(layer.shape), two_four=layer.two_four, zeros=layer.zeros,
-            kernel=ran[layer.name][0], precision=ran[layer.name][1], ran_sparse="no", reason=f"{layer.reason}; {_DENSE}",
+            kernel=ran[layer.name][0], precision=ran[layer.name][1], ran_sparse="no",
+            reason=f"{layer.reason}; {_DENSE}",
         )
         for layer in found
     ]

@@ -62,7 +62,7 @@ def _parameters(node: ir.Node) -> tuple[np.float32, np.integer[Any]] | None:
     scale, zero_point = constant(node.inputs[1]), constant(node.inputs[2])
     if scale is None or zero_point is None or scale.size != 1 or zero_point.size != 1 or scale.dtype != np.float32:
         return None
-    return scale.reshape(())[()], zero_point.reshape(())[()]
+    return np.float32(scale.item()), zero_point.reshape(-1)[0]
 
 
 def required(value: ir.Value | None) -> ir.Value:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import onnx_ir as ir
-
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from ...export.graph.int8_weights import store_int8_weights

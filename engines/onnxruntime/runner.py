@@ -41,7 +41,8 @@ class OnnxRunner:
         """
         if set(inputs) != set(self._inputs):
             raise UserError(
-                f"The model takes the inputs {sorted(self._inputs)}, but was given {sorted(inputs)}.", where=str(self._path)
+                f"The model takes the inputs {sorted(self._inputs)}, but was given {sorted(inputs)}.",
+                where=str(self._path),
             )
         try:
             answers = self._session.run(self._outputs, dict(inputs))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ...common import lazy
-from ...common.errors import UserError
+from ...common.errors import MissingError, UserError
 
 _ERRORS_ONLY = 3
 _FIX = "Build it again with `twofour build`, or export the bundle again."
@@ -20,7 +20,13 @@ def runtime() -> ModuleType:
     Raises:
         MissingError: it is missing or broken.
     """
-    return lazy.require("onnxruntime", extra="dev", purpose="The ONNX Runtime backend")
+    try:
+        return import_module("onnxruntime")
+    except Exception as error:  # a broken native build can raise anything at import
+        raise MissingError(
+            f"The package 'onnxruntime' is missing or broken ({type(error).__name__}: {error}).",
+            fix="Install it with: pip install --force-reinstall onnxruntime",
+        ) from error
 
 
 def usable_cores() -> int:
@@ -44,7 +50,8 @@ def open_session(path: Path, threads: int | None, optimized: Path | None = None)
     if not path.is_file():
         raise UserError("This model is missing.", where=str(path), fix=_FIX)
     try:
-        return package.InferenceSession(str(path), _options(package, threads, optimized), providers=["CPUExecutionProvider"])
+        options = _options(package, threads, optimized)
+        return package.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a different class for every way to be damaged
         reason = " ".join(str(error).split())
         raise UserError(f"ONNX Runtime can't load this model ({reason}).", where=str(path), fix=_FIX) from error

@@ -2,7 +2,7 @@
 
 On x86 ONNX Runtime itself moves signed activations to uint8 but leaves the weights int8, and on processors with AVX2
 and no VNNI that pair of types sums two products in 16 saturating bits: 64 inputs of 127 times 64 weights of 127 gave
-0.8 % of the right sum. Both unsigned take a kernel that widens first, which is exact and on other processors no less so.
+0.8 % of the right sum. Both unsigned take a kernel that widens first and is exact; on other processors it is as exact.
 """
 
 from __future__ import annotations
