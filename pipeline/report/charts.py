@@ -127,7 +127,7 @@ def curves(run: Run) -> list[Markup]:
 
 def _accuracy_curve(stage: Stage, history: Sequence[Epoch]) -> Markup | None:
     series = [Series("validation", "accent", _over(history, lambda epoch: epoch.accuracy))]
-    return _curve(f"{title(stage)}: accuracy", series, partial(linear, text=_tick, most=1.0))
+    return _curve(f"{title(stage)}: accuracy by epoch", series, partial(linear, text=_tick, most=1.0))
 
 
 def _loss_curve(stage: Stage, history: Sequence[Epoch]) -> Markup | None:
@@ -135,7 +135,7 @@ def _loss_curve(stage: Stage, history: Sequence[Epoch]) -> Markup | None:
         Series("training", "quiet", _over(history, lambda epoch: epoch.train_loss)),
         Series("validation", "accent", _over(history, lambda epoch: epoch.loss)),
     ]
-    return _curve(f"{title(stage)}: loss", series, partial(linear, zero=True))
+    return _curve(f"{title(stage)}: loss by epoch", series, partial(linear, zero=True))
 
 
 def _over(history: Sequence[Epoch], pick: Callable[[Epoch], float | None]) -> list[tuple[float, float]]:
@@ -149,7 +149,7 @@ def _curve(name: str, series: Sequence[Series], axis: Callable[[list[float]], Sc
         return None
     epochs = sorted({x for item in series for x, _ in item.points})
     said = ". ".join(f"{item.name}: {number(item.points[0][1])} to {number(item.points[-1][1])}" for item in series)
-    drawing = lines(f"{name} by epoch", said, series, _epochs(epochs), axis(values))
+    drawing = lines(name, said, series, _epochs(epochs), axis(values))
     return figure(name, legend([(f"line {item.tone}", item.name) for item in series]), drawing, kind="small")
 
 
