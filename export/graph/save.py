@@ -17,7 +17,7 @@ def save(model: ir.Model, path: Path, threshold: int = THRESHOLD_BYTES) -> list[
     """Write `model` to `path`.
 
     Args:
-        model: it is not changed.
+        model: its values stay; small weights that were still on disk are read into memory.
         path: the ONNX file; its folder is made if need be.
         threshold: bytes of weights above which they go to `<name>.data` beside it. Defaults to 1.5 GB: an ONNX file
             itself can't be larger than 2 GB.
@@ -33,6 +33,8 @@ def save(model: ir.Model, path: Path, threshold: int = THRESHOLD_BYTES) -> list[
     try:
         with explained(path):
             workshop.mkdir(parents=True, exist_ok=True)
+            if not data:
+                ir.external_data.load_to_model(model)
             ir.save(model, workshop / path.name, external_data=data)
             names = [data, path.name] if data else [path.name]
             for name in names:
