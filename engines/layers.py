@@ -56,7 +56,7 @@ def compare_layers(engine: Path, source: Bundle, config: EngineConfig) -> list[L
 def _run(model: onnx.ModelProto, inputs: Arrays, runs: Backend, config: EngineConfig) -> dict[str, Array]:
     with TemporaryDirectory(prefix="twofour-") as folder:
         path = Path(folder) / "pieces.onnx"
-        onnx.save(model, str(path), save_as_external_data=True, location="pieces.data")
+        onnx.save(model, str(path))
         runner = runs.load(path, config)
         try:
             return runner.infer(inputs)
@@ -70,7 +70,7 @@ def _run(model: onnx.ModelProto, inputs: Arrays, runs: Backend, config: EngineCo
 
 
 def _at(boundary: Boundary, recorded: Array, alone: dict[str, Array], chained: dict[str, Array]) -> LayerDifference:
-    expected = boundary.quantize(recorded)
+    expected = boundary.steps_of(recorded)
     own = alone[boundary.computed].astype(np.float64) - boundary.zero_point
     late = chained[boundary.codes].astype(np.float64) - boundary.zero_point
     _fits(boundary.name, expected, own)

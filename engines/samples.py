@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from google.protobuf.message import DecodeError
+import onnx_ir as ir
 
 from ..common.errors import UserError
+from ..export.graph.load import load
 from .backend import Arrays
 
 _SEED = 24
@@ -34,27 +34,6 @@ def _repeat(value: np.ndarray[Any, Any], batch: int) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(value[np.arange(batch) % len(value)])
 
 
-def read_header(path: Path) -> onnx.ModelProto:
-    """An ONNX file without its external data.
-
-    Raises:
-        UserError: it is missing or is not ONNX.
-    """
-    if not path.is_file():
-        raise UserError("There is no such file.", where=str(path), fix="Give the path of an ONNX file.")
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except DecodeError as error:
-        raise _not_onnx(path) from error
-    if not model.graph.node:
-        raise _not_onnx(path)
-    return model
-
-
-def _not_onnx(path: Path) -> UserError:
-    return UserError("This file is not an ONNX model, or it is damaged.", where=str(path))
-
-
 def random_inputs(path: Path, batch: int, shapes: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray[Any, Any]]:
     """Random inputs of the shapes and dtypes that an ONNX file declares.
 
@@ -71,33 +50,31 @@ def random_inputs(path: Path, batch: int, shapes: Mapping[str, Sequence[int]]) -
         UserError: no ONNX file, a shape for an input that isn't there or that contradicts the file, a first dimension
             that is fixed to another size than `batch`, or an input that is no tensor of numbers.
     """
-    graph = read_header(path).graph
-    stored = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in stored]
-    if unknown := set(shapes) - {value.name for value in inputs}:
-        known = ", ".join(value.name for value in inputs)
-        raise UserError(f"The model has no input {sorted(unknown)[0]!r}.", where=str(path), fix=f"Its inputs: {known}.")
+    graph = load(path).graph
+    inputs = [value for value in graph.inputs if value.name not in graph.initializers]
+    names = [str(value.name) for value in inputs]
+    if unknown := sorted(set(shapes) - set(names)):
+        raise UserError(f"The model has no input {unknown[0]!r}.", where=str(path),
+                        fix=f"Its inputs: {', '.join(names)}.")
     generator = np.random.default_rng(_SEED)
-    return {value.name: _random(value, batch, shapes.get(value.name), path, generator) for value in inputs}
+    return {name: _random(value, batch, shapes.get(name), path, generator)
+            for name, value in zip(names, inputs, strict=True)}
 
 
 def _random(
-    value: onnx.ValueInfoProto, batch: int, asked: Sequence[int] | None, path: Path, generator: np.random.Generator
+    value: ir.Value, batch: int, asked: Sequence[int] | None, path: Path, generator: np.random.Generator
 ) -> np.ndarray[Any, Any]:
-    if not value.type.HasField("tensor_type"):
-        raise UserError(f"The input {value.name!r} is no tensor.", where=str(path))
-    shape = _shape(value, batch, asked, path)
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    if not isinstance(value.type, ir.TensorType) or value.type.dtype == ir.DataType.STRING:
+        raise UserError(f"The input {value.name!r} is no tensor of numbers; it can't be made up.", where=str(path))
+    shape, dtype = _shape(value, batch, asked, path), value.type.dtype.numpy()
     if dtype.kind in "biu":
         return generator.integers(0, 2, shape).astype(dtype)
-    if dtype.kind == "O":
-        raise UserError(f"The input {value.name!r} holds text; random text can't be made up.", where=str(path))
     return generator.standard_normal(shape).astype(dtype)
 
 
-def _shape(value: onnx.ValueInfoProto, batch: int, asked: Sequence[int] | None, path: Path) -> list[int]:
-    fixed = [dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim]
-    if asked is not None and not _fits(asked[1:], fixed[1:]):
+def _shape(value: ir.Value, batch: int, asked: Sequence[int] | None, path: Path) -> list[int]:
+    fixed = [size if isinstance(size, int) else None for size in value.shape or ()]
+    if asked is not None and not _fits(asked, fixed):
         raise UserError(f"The input {value.name!r} can't have the shape {list(asked)}.", where=str(path),
                         fix=f"The file declares {[f if f is not None else '?' for f in fixed]}.")
     if fixed and fixed[0] not in (None, batch):
@@ -108,8 +85,8 @@ def _shape(value: onnx.ValueInfoProto, batch: int, asked: Sequence[int] | None, 
 
 
 def _fits(asked: Sequence[int], fixed: list[int | None]) -> bool:
-    same_rank = len(asked) == len(fixed)
-    return same_rank and all(size in (None, wanted) for size, wanted in zip(fixed, asked, strict=True))
+    """All but the first, which stands for the batch."""
+    return len(asked) == len(fixed) and all(f in (None, a) for f, a in zip(fixed[1:], asked[1:], strict=True))
 
 
-__all__ = ["batch_of", "random_inputs", "read_header"]
+__all__ = ["batch_of", "random_inputs"]

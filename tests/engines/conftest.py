@@ -77,29 +77,58 @@ def model(nodes, initializers, shape=("batch", 64), output="logits", size=10):
     return made
 
 
+def weight_codes(weight):
+    """INT8 codes and a scale per output channel."""
+    scale = np.abs(weight).max(axis=1) / np.float32(127)
+    return np.rint(weight / scale[:, None]).astype(np.int8), scale
+
+
+def int8_weight(nodes, initializers, layer, weight):
+    codes, scale = weight_codes(weight)
+    name = f"{layer}.weight_quantizer"
+    arrays = {f"{name}/codes": codes, f"{name}/scale": scale, f"{name}/zero_point": np.zeros(len(scale), np.int8)}
+    initializers += [numpy_helper.from_array(array, key) for key, array in arrays.items()]
+    nodes.append(helper.make_node("DequantizeLinear", list(arrays), [name], name=f"{name}/DequantizeLinear", axis=0))
+    return name
+
+
+def plain(initializers, layer, weight):
+    initializers.append(numpy_helper.from_array(weight, f"{layer}.weight"))
+    return f"{layer}.weight"
+
+
 @dataclass
 class Network:
-    """Two Gemms; `amax` is the range of both activation quantizers."""
+    """Two Gemms with INT8 weights, per channel; `scales` are those of both activation quantizers.
+
+    Activations are never negative; stored as uint8 up to code 127 they keep 16-bit sums of pairs exact.
+    """
 
     first: np.ndarray
     second: np.ndarray
     scales: tuple[float, float]
 
-    def onnx(self, quantized: bool = True, hidden_dtype=np.int8) -> onnx.ModelProto:
-        nodes, stored = [], [numpy_helper.from_array(self.first, "w1"), numpy_helper.from_array(self.second, "w2")]
+    def onnx(self, quantized: bool = True, dtype=np.uint8) -> onnx.ModelProto:
+        nodes, stored = [], []
         pair = (lambda *args: quantizer(nodes, stored, *args)) if quantized else (lambda name, source, *args: source)
-        a = pair("fc1.input_quantizer", "x", self.scales[0])
-        nodes.append(helper.make_node("Gemm", [a, "w1"], ["fc1"], name="fc1", transB=1))
+        weigh = (lambda *args: int8_weight(nodes, stored, *args)) if quantized else (lambda *args: plain(stored, *args))
+        a, w1 = pair("fc1.input_quantizer", "x", self.scales[0], dtype), weigh("fc1", self.first)
+        nodes.append(helper.make_node("Gemm", [a, w1], ["fc1"], name="fc1", transB=1))
         nodes.append(helper.make_node("Relu", ["fc1"], ["relu"], name="relu"))
-        b = pair("fc2.input_quantizer", "relu", self.scales[1], hidden_dtype)
-        nodes.append(helper.make_node("Gemm", [b, "w2"], ["logits"], name="fc2", transB=1))
+        b, w2 = pair("fc2.input_quantizer", "relu", self.scales[1], dtype), weigh("fc2", self.second)
+        nodes.append(helper.make_node("Gemm", [b, w2], ["logits"], name="fc2", transB=1))
         return model(nodes, stored)
 
     def pytorch(self, x):
         """What PyTorch's fake-quant model records: values at the two quantizers, and logits."""
         a = self._fake(x, self.scales[0])
-        b = self._fake(np.maximum(a @ self.first.T, 0), self.scales[1])
-        return {"fc1.input_quantizer": a, "fc2.input_quantizer": b}, b @ self.second.T
+        b = self._fake(np.maximum(a @ self._weight(self.first).T, 0), self.scales[1])
+        return {"fc1.input_quantizer": a, "fc2.input_quantizer": b}, b @ self._weight(self.second).T
+
+    @staticmethod
+    def _weight(weight):
+        codes, scale = weight_codes(weight)
+        return codes * scale[:, None]
 
     @staticmethod
     def _fake(x, scale):

@@ -31,7 +31,7 @@ def path(tmp_path):
         helper.make_tensor_value_info("mask", TensorProto.BOOL, ["batch", 5]),
         helper.make_tensor_value_info("x", TensorProto.FLOAT16, ["batch", 3, "h"]),
     ]
-    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT16, None)]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT16, ["batch", 3, "h"])]
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", inputs, outputs)
     onnx.save(helper.make_model(graph), str(tmp_path / "m.onnx"))
     return tmp_path / "m.onnx"

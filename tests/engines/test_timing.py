@@ -36,7 +36,7 @@ def test_enough_time_and_enough_runs_of_every_call():
 
 def test_times_are_those_of_the_call_in_milliseconds():
     rounds, _ = measure({"a": busy(1e-3)})
-    assert np.median(np.concatenate(rounds["a"])) == pytest.approx(1, rel=0.2)
+    assert np.concatenate(rounds["a"]).min() == pytest.approx(1, rel=0.05)
 
 
 def test_figures_are_those_of_a_plain_loop():
@@ -47,7 +47,7 @@ def test_figures_are_those_of_a_plain_loop():
         call()
         plain.append(1000 * (time.perf_counter() - start))
     rounds, _ = measure({"a": call})
-    assert np.median(np.concatenate(rounds["a"])) == pytest.approx(np.median(plain), rel=0.1)
+    assert np.concatenate(rounds["a"]).min() == pytest.approx(min(plain), rel=0.05)
 
 
 def test_the_order_of_the_calls_turns_round_and_the_first_of_a_turn_is_not_counted():
