@@ -51,7 +51,7 @@ def build_engine(bundle: Bundle, config: EngineConfig, folder: Path, device: str
 
 def _summary(layers: list[LayerEvidence]) -> str:
     integer = sum(layer.precision == "int8" for layer in layers)
-    rest = [f"{layer.name} ({layer.kernel})" for layer in layers if layer.precision != "int8"]
+    rest = [f"{layer.name} ({layer.kernel or 'float'})" for layer in layers if layer.precision != "int8"]
     return f"{integer} of {len(layers)} weighted layers run on integers" + (f"; not: {', '.join(rest)}" if rest else "")
 
 

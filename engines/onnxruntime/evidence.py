@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from ...export.graph.two_four import check
+from ...export.graph.two_four import Sparsity, check
 from ...export.graph.values import constant, is_op
 from ..records import LayerEvidence, Precision
 from .session import open_session
@@ -37,14 +37,22 @@ def inspect_layers(model: ir.Model, path: Path, threads: int | None) -> list[Lay
     nodes = {str(node.name): node for node in model.graph}
     found = [layer for layer in check(model) if layer.name in nodes]
     ran = kernels(path, {layer.name: _root(nodes[layer.name]) for layer in found}, threads)
-    return [
-        LayerEvidence(
-            name=layer.name, op=layer.op, shape=list(layer.shape), two_four=layer.two_four, zeros=layer.zeros,
-            kernel=ran[layer.name][0], precision=ran[layer.name][1], ran_sparse="no",
-            reason=f"{layer.reason}; {_DENSE}",
-        )
-        for layer in found
-    ]
+    return [_evidence(layer, ran[layer.name]) for layer in found]
+
+
+def _evidence(layer: Sparsity, kernel: str | None) -> LayerEvidence:
+    return LayerEvidence(
+        name=layer.name, op=layer.op, shape=list(layer.shape), two_four=layer.two_four, zeros=layer.zeros,
+        precision=_precision(layer, kernel), kernel=kernel, ran_sparse="no", reason=f"{layer.reason}; {_DENSE}",
+    )
+
+
+def _precision(layer: Sparsity, kernel: str | None) -> Precision:
+    if not layer.quantized:
+        return "float"
+    if kernel is None:
+        return "unknown"
+    return "int8" if kernel in _INTEGER else "float"
 
 
 def _root(node: ir.Node) -> str:
@@ -58,7 +66,7 @@ def _root(node: ir.Node) -> str:
     return ""
 
 
-def kernels(path: Path, roots: Mapping[str, str], threads: int | None) -> dict[str, tuple[str | None, Precision]]:
+def kernels(path: Path, roots: Mapping[str, str], threads: int | None) -> dict[str, str | None]:
     """Load the engine at `path` and read from ONNX Runtime's optimized graph what runs each layer.
 
     Args:
@@ -67,7 +75,7 @@ def kernels(path: Path, roots: Mapping[str, str], threads: int | None) -> dict[s
         threads: as the engine will use.
 
     Returns:
-        Kernel (None if the layer wasn't found) and precision, by the layer's name.
+        The operator by the layer's name; None if it wasn't found: float weights are stored anew under another name.
 
     Raises:
         UserError: ONNX Runtime refuses the engine.
@@ -81,8 +89,7 @@ def kernels(path: Path, roots: Mapping[str, str], threads: int | None) -> dict[s
         for name in node.input:
             users[name].append(node)
     by_name = {node.name: node.op_type for node in graph.node}
-    found = {layer: _user(root, users) or by_name.get(layer) for layer, root in roots.items()}
-    return {layer: (kernel, _precision(kernel)) for layer, kernel in found.items()}
+    return {layer: _user(root, users) or by_name.get(layer) for layer, root in roots.items()}
 
 
 def _user(root: str, users: Mapping[str, list[onnx.NodeProto]]) -> str | None:
@@ -93,12 +100,6 @@ def _user(root: str, users: Mapping[str, list[onnx.NodeProto]]) -> str | None:
             return node.op_type
         pending.extend(user for output in node.output for user in users.get(output, []))
     return None
-
-
-def _precision(kernel: str | None) -> Precision:
-    if kernel is None:
-        return "unknown"
-    return "int8" if kernel in _INTEGER else "float"
 
 
 __all__ = ["inspect_layers", "kernels"]

@@ -46,7 +46,10 @@ def test_optimized_integers_are_exact_at_the_ends_of_the_range(tools, kind, seed
     assert np.array_equal(expected, tools.answer(after, x, optimized=True))
 
 
-@pytest.mark.parametrize(("kind", "kernel"), [("Gemm", "QGemm"), ("MatMul", "MatMulIntegerToFloat"), ("Conv", "QLinearConv")])
+KERNELS = {"Gemm": "QGemm", "MatMul": "MatMulIntegerToFloat", "Conv": "QLinearConv"}
+
+
+@pytest.mark.parametrize(("kind", "kernel"), KERNELS.items())
 def test_layers_stay_on_integers(tools, tmp_path, kind, kernel):
     model = layer(tools, kind, extremes(0, (16, 64)))
     store_shifted(model)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from twofour.common.errors import MissingError
+from twofour.engines.onnxruntime.backend import backend
+from twofour.engines.onnxruntime.session import open_session, usable_cores
+
+
+@pytest.fixture
+def path(tmp_path, tools):
+    graph = tools.Graph()
+    graph.op("Relu", ["x"], "y")
+    (tmp_path / "m.onnx").write_bytes(graph.model((8,)).SerializeToString())
+    return tmp_path / "m.onnx"
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(1, 1), (3, 3), (None, usable_cores())])
+def test_threads(path, threads, expected):
+    assert open_session(path, threads).get_session_options().intra_op_num_threads == expected
+
+
+def test_writes_the_graph_that_runs(path, tmp_path):
+    open_session(path, 1, tmp_path / "optimized.onnx")
+    assert (tmp_path / "optimized.onnx").stat().st_size > 0
+
+
+def test_a_missing_package_is_explained(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingError, match="pip install"):
+        backend.device()
+
+
+def test_answers(path):
+    x = np.float32([[-1, 2, 0, 0, 0, 0, 0, 0]])
+    assert np.array_equal(open_session(path, 1).run(None, {"x": x})[0], np.maximum(x, 0))
