@@ -36,11 +36,11 @@ def calibrate_activations(model: nn.Module, loader: Iterable[Any], config: Calib
     """
     quantizers = activations(model)
     peaks = {name: Peak(name) for name in quantizers}
-    _collect(model, loader, config, quantizers, peaks, "peaks")
+    _collect(model, loader, config, quantizers, peaks, "calibrate peaks")
     chosen = {name: peak.peak for name, peak in peaks.items()}
     if config.method != "max":
         histograms = {name: Histogram(peak) for name, peak in chosen.items() if peak > FLOOR}
-        _collect(model, loader, config, quantizers, histograms, "histograms")
+        _collect(model, loader, config, quantizers, histograms, "calibrate histograms")
         chosen |= _choose(histograms, config)
     return {name: _install(name, quantizers[name], chosen[name], peaks[name].peak, config) for name in quantizers}
 
@@ -64,11 +64,11 @@ def _collect(
     calibrators: Mapping[str, Any], label: str,
 ) -> None:
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with _watching(model, quantizers, calibrators), torch.no_grad():
-        with console.progress(f"calibrate {label}", _count(loader, config)) as advance:
-            for index, inputs, _ in checked(islice(iter(_iterable(loader)), config.batches), "calibration"):
-                answer(model, inputs.to(device), f"calibration loader, batch {index}")
-                advance(1)
+    watching, bar = _watching(model, quantizers, calibrators), console.progress(label, _count(loader, config))
+    with watching, torch.no_grad(), bar as advance:
+        for index, inputs, _ in checked(islice(iter(_iterable(loader)), config.batches), "calibration"):
+            answer(model, inputs.to(device), f"calibration loader, batch {index}")
+            advance(1)
 
 
 def _iterable(loader: Any) -> Iterable[Any]:

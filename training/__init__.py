@@ -1,1 +1,1 @@
-"""2:4 masks, quantizer insertion, distillation, the training loop, demo models and data. Importing it imports no torch."""
+"""2:4 masks, quantizer insertion, distillation, the loop, demo models and data. Importing it imports no torch."""

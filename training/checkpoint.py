@@ -20,7 +20,7 @@ from ..common.errors import UserError
 from .weights import read_tensors, save_tensors
 
 INDEX = "checkpoint.json"
-_FIX = "Delete it: the stage then starts from its beginning."
+_FIX = f"Delete {INDEX}: the stage then starts from its beginning."
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def load(folder: Path, key: str) -> Checkpoint | None:
         _delete(folder, keep=set())
         return None
     name = f"checkpoint-{record['epoch']:04d}.safetensors"
-    files.verify(folder, {name: record["sha256"]}, f"Delete {INDEX} beside it: the stage then starts from its beginning.")
+    files.verify(folder, {name: record["sha256"]}, _FIX)
     return Checkpoint(record["epoch"], read_tensors(folder / name), record["history"])
 
 

@@ -17,7 +17,8 @@ class ModelConfig(Document):
     """Where the network comes from.
 
     Attributes:
-        factory: `package.module:callable`, or `timm:NAME`, `torchvision:NAME`, `transformers:NAME`; returns an nn.Module.
+        factory: `package.module:callable` that returns an nn.Module, or `timm:NAME`, `torchvision:NAME`,
+            `transformers:NAME`.
         args: keyword arguments of the factory.
         weights: a state dict (`.safetensors`, or `.pt` read without unpickling code), or None for fresh weights.
     """
@@ -65,7 +66,8 @@ class LayersConfig(Document):
     """Which layers are pruned, by shell-style patterns on module names, over the shape rule.
 
     Attributes:
-        include: prune these even where the rule (outputs % 8, reduction axis % 16) says no; the axis must still divide by 4.
+        include: prune these even where the rule (outputs % 8, reduction axis % 16) says no; the axis must still divide
+            by 4.
         exclude: never prune these.
     """
 
@@ -93,7 +95,7 @@ class TrainConfig(Document):
     Attributes:
         stage: `dense`, `sparse` (2:4) or `qat` (quantization-aware); each at most once, in this order.
         method: `supervised` for dense, `asp` for sparse, `qat` for qat; chosen by the stage when left out.
-        epochs: passes over the training set. Left out: sparse repeats the dense stage's, qat takes a tenth (at least 1).
+        epochs: passes over the training set. Left out: sparse repeats the dense stage's, qat takes a tenth, at least 1.
         optimizer: left out: sparse repeats the dense stage's hyper-parameters with a fresh optimizer state (the rule
             of NVIDIA's 2:4 workflow); qat takes them with a hundredth of the learning rate.
         layers: which layers are pruned (`sparse` only).

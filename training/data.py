@@ -16,7 +16,7 @@ _SPLIT_SEED = 24
 
 
 def digits(batch: int = 64, size: int = 16, seed: int = 0, augment: bool = True) -> Loaders:
-    """Scikit-learn's 1797 handwritten digits: 1197 to train, 360 to validate, 240 to calibrate, each class in proportion.
+    """Scikit-learn's 1797 handwritten digits: 1197 to train, 360 to validate, 240 to calibrate, stratified.
 
     Args:
         batch: samples per batch. Defaults to 64.

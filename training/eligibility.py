@@ -59,8 +59,9 @@ def _inside(name: str, readers: set[str]) -> bool:
 def _layer(name: str, module: nn.Module, config: LayersConfig, hidden: bool) -> Layer:
     sparse, reason = _verdict(name, module, config, hidden)
     kind = next(kind.__name__ for kind in _KINDS if isinstance(module, kind))
-    shape = weight_of(module)
-    return Layer(name=name, kind=kind, shape=list(shape.shape) if shape is not None else [], sparse=sparse, reason=reason)
+    weight = weight_of(module)
+    shape = [] if weight is None else list(weight.shape)
+    return Layer(name=name, kind=kind, shape=shape, sparse=sparse, reason=reason)
 
 
 def weight_of(module: nn.Module) -> nn.Parameter | None:

@@ -28,7 +28,7 @@ def build_model(config: ModelConfig) -> nn.Module:
         config: factory, its arguments, weights. Fresh weights come from PyTorch's global random state.
 
     Raises:
-        UserError: the factory doesn't import, isn't callable, raises, or returns no nn.Module; or the weights don't fit.
+        UserError: the factory doesn't import, isn't callable, raises or returns no nn.Module; the weights don't fit.
         MissingError: the package of a `timm:`, `torchvision:` or `transformers:` factory is missing or broken.
     """
     zoo, _, name = config.factory.partition(":")

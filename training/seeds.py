@@ -34,20 +34,20 @@ def seed_all(seed: int, stage: str, epoch: int, loader: Any = None) -> None:
 
 def _seed(number: int) -> None:
     torch.manual_seed(number)
-    np.random.seed(number % 2**32)  # noqa: NPY002 - the user's data set may draw from the global state
+    np.random.seed(number % 2**32)
     random.seed(number)
 
 
 @contextmanager
 def steady(number: int = 0) -> Iterator[None]:
     """Run a block with fixed random states, and put back those that were there."""
-    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
     _seed(number)
     try:
         yield
     finally:
         torch.set_rng_state(kept[0])
-        np.random.set_state(kept[1])  # noqa: NPY002
+        np.random.set_state(kept[1])
         random.setstate(kept[2])
 
 

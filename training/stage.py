@@ -94,10 +94,7 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
 
 def _network(request: StageRequest) -> nn.Module:
     seed_all(request.seed, request.train.stage, 0)
-    if request.student is None:
-        network = build_model(request.model)
-    else:
-        network = load_stage(request.model, request.student)
+    network = load_stage(request.model, request.student) if request.student else build_model(request.model)
     if request.train.stage == "qat" and not (request.student and (request.student / RANGES).is_file()):
         raise UserError(
             "Quantization-aware training needs a calibrated network to start from.",

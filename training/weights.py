@@ -65,7 +65,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             fix="Save the model's state_dict(), best as safetensors.",
         ) from error
     except Exception as error:
-        raise UserError(f"This file of weights is damaged ({type(error).__name__}: {error}).", where=str(path)) from error
+        said = f"{type(error).__name__}: {error}"
+        raise UserError(f"This file of weights is damaged ({said}).", where=str(path)) from error
     return _state(content, path)
 
 

@@ -70,7 +70,7 @@ def _no_download(zoo: str, args: dict[str, Any]) -> None:
 def _timm(name: str, where: str) -> Callable[[dict[str, Any]], Any]:
     timm = require("timm", extra="vision", purpose="A model of timm")
     _known(name, timm.list_models(), where)
-    return lambda args: timm.create_model(name, pretrained=False, **{k: v for k, v in args.items() if k != "pretrained"})
+    return lambda args: timm.create_model(name, **{"pretrained": False, **args})
 
 
 def _torchvision(name: str, where: str) -> Callable[[dict[str, Any]], Any]:
