@@ -7,7 +7,7 @@ from functools import partial
 
 from markupsafe import Markup
 
-from .collect import Engine, Epoch, Metrics, Run, Stage
+from .collect import Engine, Epoch, Run, Stage
 from .plot import Series, lines
 from .rows import Mark, Row, Rule, chart, figure, legend
 from .scale import Scale, linear
@@ -20,6 +20,7 @@ _TITLES = {
     "qat": "INT8, fine-tuned (QAT)",
     "export": "Export",
 }
+_PRUNED = "2:4, before retraining"  # often so low that it would squeeze the rest into one dot
 _BACKENDS = {"onnxruntime": "ONNX Runtime", "tensorrt": "TensorRT"}
 
 
@@ -42,23 +43,14 @@ def engine_title(engine: Engine) -> str:
     return f"{_BACKENDS.get(backend, backend)} on {'CPU' if device == 'cpu' else device}"
 
 
-def one_shot(metrics: Metrics | None) -> float | None:
-    """The accuracy right after pruning: recorded as such, or as that of epoch 0."""
-    if metrics is None:
-        return None
-    before = next((epoch.accuracy for epoch in metrics.history if epoch.epoch == 0), None)
-    return metrics.one_shot if metrics.one_shot is not None else before
-
-
 def accuracy(run: Run) -> Markup | None:
     """The task metric from the dense model to the engine, on an axis that need not begin at zero."""
     steps = _accuracy_steps(run)
     if not steps:
         return None
     dense = next((value for name, value, _ in steps if name == "Dense"), None)
-    pruned = one_shot(run.metrics("sparse"))
     drop = max((e.validation.options.max_drop or 0 for e in run.engines if e.validation), default=0)
-    kept = [value for _, value, _ in steps if value != pruned] or [value for _, value, _ in steps]
+    kept = [value for name, value, _ in steps if name != _PRUNED]
     scale = linear([*kept, *([dense - max(drop, 0.01)] if dense is not None else [])], _tick, most=1.0)
     rules = [] if dense is None else [Rule(dense, "the dense model", "accent")]
     if dense is not None and drop:
@@ -73,7 +65,7 @@ def _accuracy_steps(run: Run) -> list[tuple[str, float, str | None]]:
     steps: list[tuple[str, float | None, str | None]] = []
     for stage in run.stages:
         if stage.name == "sparse":
-            steps.append(("2:4, before retraining", one_shot(stage.metrics), None))
+            steps.append((_PRUNED, stage.metrics.one_shot_accuracy if stage.metrics else None, None))
         if stage.metrics is not None:
             steps.append((title(stage), stage.metrics.accuracy, None))
     for engine in run.engines:
@@ -160,4 +152,4 @@ def _epochs(epochs: Sequence[float]) -> Scale:
     return Scale(first, last if last > first else first + 1, ticks, lambda tick: f"{tick:g}")
 
 
-__all__ = ["accuracy", "curves", "engine_title", "one_shot", "time_spent", "title"]
+__all__ = ["accuracy", "curves", "engine_title", "time_spent", "title"]

@@ -53,12 +53,12 @@ class Metrics(_Lenient):
     """A `metrics.json`: the network on the whole validation set, at the end and after each epoch.
 
     Attributes:
-        one_shot: the metric right after pruning, before any retraining (`sparse` only).
+        one_shot_accuracy: right after pruning, before any retraining (`sparse` only).
     """
 
     accuracy: float | None = None
     loss: float | None = None
-    one_shot: float | None = None
+    one_shot_accuracy: float | None = None
     history: list[Epoch] = []
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from twofour.common.bundle import Range
 from twofour.pipeline.report import charts, engine_charts, plot, weight_charts
-from twofour.pipeline.report.collect import Metrics, collect
+from twofour.pipeline.report.collect import collect
 from twofour.pipeline.report.layers import layer_views
 from twofour.pipeline.report.markup import tag
 from twofour.pipeline.report.scale import linear
@@ -28,12 +28,6 @@ def test_accuracy_goes_from_the_dense_model_to_the_engine(finished):
     assert "61.39" in markup
     assert "off the axis" in markup  # the pruned network must not squeeze the rest into one dot
     assert "allowed by the recipe (1 point)" in markup
-
-
-def test_one_shot_accuracy_may_be_epoch_zero():
-    metrics = Metrics.model_validate({"accuracy": 0.9, "history": [{"epoch": 0, "accuracy": 0.4}]})
-    assert charts.one_shot(metrics) == 0.4
-    assert charts.one_shot(None) is None
 
 
 def test_every_trained_stage_has_its_curves(finished, stopped):
