@@ -11,6 +11,7 @@ import onnx_ir as ir
 from .quantizers import along
 from .values import Array, constant, input_at, integer, is_op
 
+_PIECE = 1 << 18  # values that stay in the cache
 _RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
 
 
@@ -61,12 +62,26 @@ def _target(node: ir.Node, shape: tuple[int, ...]) -> list[int] | None:
 
 def _quantized(node: ir.Node) -> Nonzero | None:
     array, scale, zero = _cast_source(node.inputs[0]), constant(input_at(node, 1)), constant(input_at(node, 2))
-    if array is None or scale is None:
+    if array is None or scale is None or array.ndim == 0:
         return None
-    low, high = _RANGES.get("uint8" if zero is None else str(zero.dtype), (-np.inf, np.inf))
-    codes = np.rint(array / _spread(node, scale, array))
-    offset = 0 if zero is None else _spread(node, zero, array).astype(np.float32)
-    return Nonzero(np.clip(codes + offset, low, high) != offset, True)
+    limits = _RANGES.get("uint8" if zero is None else str(zero.dtype), (-np.inf, np.inf))
+    steps = np.broadcast_to(_spread(node, scale, array), array.shape)
+    zeros = np.broadcast_to(0 if zero is None else _spread(node, zero, array), array.shape)
+    mask = np.empty(array.shape, bool)
+    rows = max(1, _PIECE * len(array) // max(array.size, 1))
+    for start in range(0, len(array), rows):
+        piece = slice(start, start + rows)
+        mask[piece] = _codes_differ(array[piece], steps[piece], zeros[piece], limits)
+    return Nonzero(mask, True)
+
+
+def _codes_differ(array: Array, steps: Array, zeros: Array, limits: tuple[float, float]) -> Array:
+    """Where the code of a value, saturated, is not the code of zero."""
+    codes = array / steps
+    np.rint(codes, out=codes)
+    codes += zeros
+    np.clip(codes, *limits, out=codes)
+    return np.asarray(codes != zeros)
 
 
 def _cast_source(value: ir.Value | None) -> Array | None:

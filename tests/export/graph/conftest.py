@@ -39,6 +39,7 @@ def answer(model: ir.Model, **inputs: Array) -> Array:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
+    ir.external_data.load_to_model(model)
     proto = ir.to_proto(model)
     onnx.checker.check_model(proto)
     session = ort.InferenceSession(proto.SerializeToString(), options)
