@@ -17,6 +17,7 @@ _ROUNDS = 100  # aimed at in the asked time; slow calls make fewer, but at least
 _LEAST_ROUNDS = 12
 _LEAST_PER_ROUND = 4
 _SHORTEST = 0.005  # seconds of one arm in one round
+_SETTLE = 0.002  # seconds after a change of arms that aren't counted; at least one inference
 
 
 @dataclass
@@ -36,7 +37,8 @@ def interleaved(
     """Time each call until every one has both enough runs and enough time.
 
     In a round each call runs several times in a row, for about the same time; the order of the calls turns round from
-    one round to the next. The first inference after a change of calls isn't counted: the caches still hold the other.
+    one round to the next. What runs right after a change of calls isn't counted: the caches still hold the other's
+    weights, and its waiting threads still spin.
     The garbage collector rests meanwhile.
 
     Args:
@@ -86,7 +88,7 @@ def _share(lane: _Lane, seconds: float, runs: int) -> float:
 
 def _round(lane: _Lane) -> None:
     call, clock, times = lane.call, time.perf_counter_ns, []
-    call()
+    _warm(call, _SETTLE)
     for _ in range(lane.per_round):
         start = clock()
         call()
