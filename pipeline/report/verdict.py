@@ -91,7 +91,8 @@ def _agreement(record: ValidationRecord | None) -> Card:
     found, floor, least = record.agreement, record.noise_floor, record.options.min_agreement
     lines = (
         f"same class on {count(found.samples, 'sample')}, signal to noise {decibels(found.snr_db)}",
-        f"PyTorch against itself under noise of 1e-5: {percent(floor.predictions)}, {decibels(floor.snr_db)}",
+        f"PyTorch against itself under noise of 1e-5: {percent(floor.predictions)}, {decibels(floor.snr_db)}"
+        + (" (the noise vanished in rounding: no floor)" if floor.snr_db is None else ""),
     )
     if least is None:
         return Card(question, percent(found.predictions), "no gate", "none", lines)
@@ -144,7 +145,7 @@ def _sparsity(engine: Engine, layers: list[LayerView]) -> Card:
         return Card(question, "0" if part == 0 else DASH, "dense weights", "none", ("No layer has 2:4 weights.",))
     ran = sum(item.ran_sparse == "yes" for item in weighted)
     two_four = sum(item.two_four for item in weighted)
-    share_of = f"of the weights are 2:4, as integers: {two_four} of {count(len(weighted), 'layer')}"
+    share_of = f"share of the weights in 2:4 layers ({two_four} of {len(weighted)}), read from the integers"
     word = f"{ran} of {two_four} ran sparse" if ran else "weights only"
     return Card(question, percent(part, 1), word, "good" if ran else "neutral", (share_of, sparse_sentence(engine)))
 
