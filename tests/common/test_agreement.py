@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from twofour.common.agreement import agreement, predictions, snr_db
 from twofour.common.errors import UserError
 

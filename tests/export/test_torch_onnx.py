@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+
 from twofour.common.agreement import snr_db
 from twofour.common.errors import UserError
 from twofour.export.config import ExportConfig
@@ -19,17 +22,21 @@ from twofour.export.torch_onnx import export
 EXPORTERS = ["dynamo", "torchscript"]
 
 
+@pytest.fixture(scope="module")
+def exported(resnet: nn.Module, vit: nn.Module, pictures: Any) -> Callable[[str, str], Any]:
+    """The graph of a network by an exporter, made once."""
+    networks = {"resnet": resnet, "vit": vit}
+    return cache(lambda which, exporter: export(networks[which], pictures[0][0], ExportConfig(exporter=exporter)))
+
+
 @pytest.mark.parametrize("exporter", EXPORTERS)
 @pytest.mark.parametrize("which", ["resnet", "vit"])
 def test_every_quantizer_answers_as_in_pytorch(
-    request: pytest.FixtureRequest, pictures: Any, run: Any, exporter: str, which: str
+    request: pytest.FixtureRequest, exported: Any, pictures: Any, run: Any, exporter: str, which: str
 ) -> None:
     network = request.getfixturevalue(which)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    model = export(network, pictures[0][0], ExportConfig(exporter=exporter))
+    model = exported(which, exporter)
     assert model.opset_imports == {"": 21}
-    for name, value in network.state_dict().items():
-        assert torch.equal(value, before[name]), name
     enabled = [
         name for name, module in network.named_modules() if hasattr(module, "_num_bits") and not module._disabled
     ]
@@ -55,8 +62,8 @@ def _check_layers(network: nn.Module, model: Any, pictures: Any, run: Any, names
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
-def test_codes_of_the_weights_are_pytorch_s(vit: nn.Module, pictures: Any, exporter: str) -> None:
-    model = export(vit, pictures[0][0], ExportConfig(exporter=exporter))
+def test_codes_of_the_weights_are_pytorch_s(vit: nn.Module, exported: Any, exporter: str) -> None:
+    model = exported("vit", exporter)
     names = {str(node.name): node for node in model.graph}
     for layer in ("patch", "qkv", "proj", "mlp.0", "mlp.2", "head"):
         module = vit.get_submodule(layer)
@@ -73,8 +80,8 @@ def test_codes_of_the_weights_are_pytorch_s(vit: nn.Module, pictures: Any, expor
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
-def test_the_graph_is_clean_and_named(resnet: nn.Module, pictures: Any, exporter: str) -> None:
-    model = export(resnet, pictures[0][0], ExportConfig(exporter=exporter))
+def test_the_graph_is_clean_and_named(exported: Any, exporter: str) -> None:
+    model = exported("resnet", exporter)
     operators = [node.op_type for node in model.graph]
     for unwanted in ("BatchNormalization", "Identity", "Constant", "Transpose", "Cast", "Shape"):
         assert unwanted not in operators
@@ -96,7 +103,10 @@ def test_nothing_is_said(resnet: nn.Module, pictures: Any, exporter: str, capfd:
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("exporter", "opset"), [("torchscript", 13), ("torchscript", 17), ("dynamo", 18), ("dynamo", 23)])
+@pytest.mark.parametrize(("exporter", "opset"), [
+    ("torchscript", 13), ("torchscript", 17), pytest.param("dynamo", 18, marks=pytest.mark.slow),
+    pytest.param("dynamo", 23, marks=pytest.mark.slow),
+])
 def test_opsets(resnet: nn.Module, pictures: Any, run: Any, exporter: str, opset: int) -> None:
     model = export(resnet, pictures[0][0], ExportConfig(exporter=exporter, opset=opset))
     assert model.opset_imports == {"": opset}
@@ -109,6 +119,14 @@ def test_opsets(resnet: nn.Module, pictures: Any, run: Any, exporter: str, opset
 def test_dynamo_refuses_an_old_opset(resnet: nn.Module, pictures: Any) -> None:
     with pytest.raises(UserError, match="18 or newer, not 17"):
         export(resnet, pictures[0][0], ExportConfig(exporter="dynamo", opset=17))
+
+
+def test_the_network_stays_as_it_was(resnet: nn.Module, pictures: Any) -> None:
+    before = {name: value.clone() for name, value in resnet.state_dict().items()}
+    modules = [type(module) for module in resnet.modules()]
+    export(resnet, pictures[0][0], ExportConfig(exporter="torchscript"))
+    assert [type(module) for module in resnet.modules()] == modules
+    assert all(torch.equal(value, before[name]) for name, value in resnet.state_dict().items())
 
 
 class Stubborn(nn.Module):

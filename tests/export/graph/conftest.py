@@ -63,19 +63,19 @@ def scales(weight: Array, axis: int) -> Array:
     return (np.abs(weight).max(axis=others) / 127).astype(np.float32)
 
 
-@pytest.fixture()
+@pytest.fixture
 def graphs() -> Any:
     """The helpers of this file, as one object."""
     return type("Graphs", (), {"build": staticmethod(build), "answer": staticmethod(answer), "pair": staticmethod(pair),
                                "scales": staticmethod(scales)})
 
 
-@pytest.fixture()
+@pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-@pytest.fixture()
+@pytest.fixture
 def conv_net(rng: np.random.Generator) -> Callable[..., ir.Model]:
     """x -> Q/DQ -> Conv (quantized weight) -> BatchNormalization -> Relu -> y, with gammas given."""
 

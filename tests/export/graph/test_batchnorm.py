@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
+
 from twofour.export.graph.batchnorm import fold_batchnorm
 from twofour.export.graph.int8_weights import weight_codes
 from twofour.export.graph.passes import count

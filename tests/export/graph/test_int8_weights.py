@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import pytest
+
 from twofour.export.graph.int8_weights import store_int8_weights
 from twofour.export.graph.passes import count
 

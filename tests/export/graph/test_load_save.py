@@ -8,12 +8,13 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+
 from twofour.common.errors import UserError
 from twofour.export.graph.load import load
 from twofour.export.graph.save import save
 
 
-@pytest.fixture()
+@pytest.fixture
 def split(tmp_path: Path, conv_net: Any) -> Path:
     """A model whose weights are in a data file beside it."""
     folder = tmp_path / "split"

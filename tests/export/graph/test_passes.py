@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from onnx import helper
+
 from twofour.common.errors import TwofourError
 from twofour.export.graph.passes import count, graph_pass
 from twofour.export.graph.values import replace_node

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
+
 from twofour.common.errors import TwofourError
 from twofour.export.graph.quantizers import DOMAIN, MARKER, Quantizer, insert_quantizers, pin
 

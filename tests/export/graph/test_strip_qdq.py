@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import helper
+
 from twofour.export.graph.int8_weights import store_int8_weights
 from twofour.export.graph.strip_qdq import strip_qdq
 

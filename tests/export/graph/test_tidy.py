@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from onnx import helper
+
 from twofour.export.graph.tidy import tidy
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import helper
+
 from twofour.export.graph.transposes import fold_weight_transposes
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
+
 from twofour.export.graph.int8_weights import store_int8_weights
 from twofour.export.graph.two_four import check, count_groups
 
