@@ -58,7 +58,7 @@ class TensorLoader:
     def __iter__(self) -> Iterator[Batch]:
         """One pass."""
         order = torch.randperm(len(self.inputs)) if self.shuffle else torch.arange(len(self.inputs))
-        for chosen in order.split(self.batch):
+        for chosen in torch.split(order, self.batch):
             inputs = self.inputs[chosen]
             yield (self.augment(inputs) if self.augment else inputs), self.targets[chosen]
 

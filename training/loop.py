@@ -72,14 +72,14 @@ class _Loop:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         self.accelerator, self.data, self.plan, self.folder = Accelerator(), data, plan, folder
         self.format = _memory_format(model)
-        self.bare = model.to(self.accelerator.device, memory_format=self.format)
+        self.bare = _place(model, self.accelerator.device, self.format)
         keeper = MaskKeeper(self.bare, plan.masks)
         keeper.apply()
         optimizer = make_optimizer(self.bare, plan.optimizer)
         keeper.attach(optimizer)
         self.model, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
         if plan.distiller:
-            plan.distiller.teacher.to(self.accelerator.device, memory_format=self.format)
+            _place(plan.distiller.teacher, self.accelerator.device, self.format)
 
     def run(self) -> tuple[Metrics, list[Metrics]]:
         evaluate(self.model, self.data.val, accelerator=self.accelerator, batches=self.accelerator.num_processes)
@@ -91,7 +91,7 @@ class _Loop:
                     history.append(self._epoch(epoch, length, advance))
                     self._save(epoch, history)
         last = {name: history[-1][name] for name in ("accuracy", "loss")} if history else self._evaluate()
-        self.bare.to("cpu", memory_format=torch.contiguous_format)
+        _place(self.bare, torch.device("cpu"), torch.contiguous_format)
         return last, history
 
     def _resume(self) -> tuple[int, list[Metrics]]:
@@ -149,6 +149,12 @@ class _Loop:
         logits = logits_for(self.model, inputs, targets, where).float()
         loss = F.cross_entropy(logits, targets.long(), label_smoothing=self.plan.optimizer.label_smoothing)
         return self.plan.distiller(loss, logits, inputs, where) if self.plan.distiller else loss
+
+
+def _place(model: nn.Module, device: torch.device, memory_format: torch.memory_format) -> nn.Module:
+    move: Any = model.to(device).to  # PyTorch's stub lacks this overload
+    placed: nn.Module = move(memory_format=memory_format)
+    return placed
 
 
 def _memory_format(model: nn.Module) -> torch.memory_format:

@@ -101,7 +101,7 @@ class Attention(nn.Module):
         return mixed
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.reshape(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)
 
 
 class EncoderBlock(nn.Module):
@@ -138,8 +138,10 @@ class ViT(nn.Module):
         return logits
 
     def _patches(self, x: torch.Tensor) -> torch.Tensor:
-        rows = x.unflatten(3, (-1, self.patch)).unflatten(2, (-1, self.patch))
-        return rows.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+        count, channels, height, width = x.shape
+        side = self.patch
+        tiles = x.reshape(count, channels, height // side, side, width // side, side)
+        return tiles.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
 
 def tiny_vit(

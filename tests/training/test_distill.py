@@ -1,0 +1,28 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from twofour.training.distill import Distiller, divergence
+
+
+def test_a_student_that_agrees_has_no_divergence_and_gradients_keep_their_size():
+    logits = torch.randn(5, 4)
+    assert divergence(logits, logits, 3.0).abs() < 1e-6
+    sizes = []
+    for temperature in (10.0, 100.0):
+        student = torch.zeros(5, 4, requires_grad=True)
+        divergence(student, logits, temperature).backward()
+        sizes.append(float(student.grad.norm()))
+    assert 0.8 < sizes[0] / sizes[1] < 1.25
+
+
+def test_the_weight_shares_the_loss_and_the_teacher_stays():
+    teacher = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5)).train()
+    inputs, logits, loss = torch.randn(4, 3), torch.randn(4, 2), torch.tensor(2.0)
+    assert Distiller(teacher, 0.0, 2.0)(loss, logits, inputs, "") == loss
+    mixed = Distiller(teacher, 0.25, 1.0)(loss, logits, inputs, "")
+    told = F.softmax(teacher(inputs), 1)
+    expected = 0.75 * 2 + 0.25 * F.kl_div(F.log_softmax(logits, 1), told, reduction="batchmean")
+    assert torch.allclose(mixed, expected)
+    assert not teacher.training
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())

@@ -1,0 +1,115 @@
+import json
+
+import pytest
+import torch
+
+from twofour.calibrate.config import CalibrateConfig
+from twofour.common.errors import UserError
+from twofour.training import loop
+from twofour.training.calibration import calibration_stage
+from twofour.training.masks import is_two_four
+from twofour.training.restore import load_stage, read_layers, read_masks, read_ranges
+from twofour.training.stage import train_stage
+from twofour.training.weights import read_tensors
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill_after(monkeypatch, epoch):
+    whole = loop.checkpoint.save
+
+    def save(folder, key, state):
+        whole(folder, key, state)
+        if state.epoch == epoch:
+            raise Killed
+
+    monkeypatch.setattr(loop.checkpoint, "save", save)
+
+
+def same(first, second):
+    a, b = read_tensors(first / "weights.safetensors"), read_tensors(second / "weights.safetensors")
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(tmp_path, ask, monkeypatch, optimizer):
+    request = ask("dense", 3, optimizer={"name": optimizer})
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    metrics = train_stage(request, whole)
+    with monkeypatch.context() as patch:
+        kill_after(patch, 2)
+        with pytest.raises(Killed):
+            train_stage(request, killed)
+    assert (killed / "checkpoint-0002.safetensors").is_file()
+    torch.manual_seed(99)
+    assert train_stage(request, killed) == metrics
+    assert same(whole, killed)
+    assert (whole / "metrics.json").read_text() == (killed / "metrics.json").read_text()
+    assert sorted(path.name for path in killed.iterdir()) == ["metrics.json", "weights.safetensors"]
+
+
+def test_a_checkpoint_of_other_inputs_is_not_used(tmp_path, ask, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_after(patch, 1)
+        with pytest.raises(Killed):
+            train_stage(ask("dense", 2, key="old", seed=5), tmp_path / "a")
+    train_stage(ask("dense", 2), tmp_path / "a")
+    train_stage(ask("dense", 2), tmp_path / "b")
+    assert same(tmp_path / "a", tmp_path / "b")
+
+
+def test_the_whole_way_keeps_the_masks_and_learns(tmp_path, ask, model, data):
+    dense, sparse, calibrated, qat = (tmp_path / name for name in ("dense", "sparse", "calibrate", "qat"))
+    first = train_stage(ask("dense", 4), dense)
+    train_stage(ask("sparse", 3, student=dense, teacher=dense), sparse)
+    calibration_stage(model, data, CalibrateConfig(batches=1), sparse, calibrated, 0)
+    last = train_stage(ask("qat", 1, student=calibrated, teacher=sparse), qat)
+    assert first["accuracy"] > 0.6
+    assert last["accuracy"] > first["accuracy"] - 0.1
+    masks = read_masks(qat)
+    assert masks.keys() == {f"{layer.name}.weight" for layer in read_layers(qat) if layer.sparse}
+    for folder in (sparse, calibrated, qat):
+        weights = read_tensors(folder / "weights.safetensors")
+        assert masks
+        assert all(is_two_four(weights[name], 1) and not weights[name][~mask].any() for name, mask in masks.items())
+    assert read_ranges(qat) == read_ranges(calibrated)
+    assert not same(qat, calibrated)
+    record = json.loads((sparse / "metrics.json").read_text())
+    assert [entry["epoch"] for entry in record["history"]] == [1, 2, 3]
+    assert record["one_shot_accuracy"] < first["accuracy"]
+
+
+def test_zero_epochs_prune_and_measure_only(tmp_path, ask):
+    metrics = train_stage(ask("sparse", 0), tmp_path)
+    record = json.loads((tmp_path / "metrics.json").read_text())
+    assert record["history"] == []
+    assert record["one_shot_accuracy"] == metrics["accuracy"]
+
+
+def test_a_restored_network_answers_as_before(tmp_path, ask, model, data):
+    train_stage(ask("sparse", 1), tmp_path / "s")
+    metrics = calibration_stage(model, data, CalibrateConfig(method="max"), tmp_path / "s", tmp_path / "c", 0)
+    from twofour.training.evaluate import evaluate
+    from twofour.training.factory import build_data
+
+    assert evaluate(load_stage(model, tmp_path / "c"), build_data(data).val) == metrics
+
+
+def test_qat_without_ranges_is_refused(tmp_path, ask):
+    train_stage(ask("dense", 0), tmp_path / "dense")
+    with pytest.raises(UserError, match="calibrat"):
+        train_stage(ask("qat", 1, student=tmp_path / "dense"), tmp_path / "qat")
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path, ask, monkeypatch):
+    real = loop.check_loss
+
+    def check(loss, epoch, step):
+        real(loss * float("nan") if (epoch, step) == (2, 1) else loss, epoch, step)
+
+    monkeypatch.setattr(loop, "check_loss", check)
+    with pytest.raises(UserError, match=r"epoch 2, batch 1 of the train loader.*nan"):
+        train_stage(ask("dense", 3), tmp_path)
+    assert (tmp_path / "checkpoint-0001.safetensors").is_file()
