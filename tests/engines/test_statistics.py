@@ -64,7 +64,12 @@ def _walks(correlation: float, count: int, trials: int):
     return np.exp(noise)
 
 
-@pytest.mark.parametrize("correlation", [-0.5, 0.0, 0.5, 0.8])
+def test_the_interval_holds_the_truth_although_neighbours_are_alike():
+    ends = [statistics.interval(series) for series in _walks(0.8, 80, 100)]
+    assert np.mean([low <= 1 <= high for low, high in ends]) >= 0.88
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.8])
 def test_identical_arms_are_told_apart_in_less_than_one_trial_of_twenty(correlation):
     said = []
     for series in _walks(correlation, 80, 100):
