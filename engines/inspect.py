@@ -64,12 +64,6 @@ class Inspection(Document):
     faults: list[Fault]
     notes: list[str]
 
-    @property
-    def two_four_share(self) -> float:
-        """Weights in 2:4 layers over all weights of weighted layers, 0 to 1."""
-        total = sum(layer.groups for layer in self.layers)
-        return sum(layer.groups for layer in self.layers if layer.two_four) / total if total else 0.0
-
 
 def inspect(path: Path) -> Inspection:
     """Look into an ONNX file, a bundle folder or an engine folder.
@@ -143,14 +137,14 @@ def layer_rows(found: Inspection) -> tuple[list[str], list[list[str]]]:
     """The layers as a table to print: headings and rows; an engine's has two columns more."""
     engine = found.kind == "engine"
     proof = ["kernel", "ran sparse"] if engine else []
-    heads = ["layer", "op", "weight", "2:4", "zeros", "codes", *proof, "reason"]
+    heads = ["layer", "op", "weight", "2:4", "zeros", "codes", *proof]
     return heads, [_row(layer, engine) for layer in found.layers]
 
 
 def _row(layer: InspectedLayer, engine: bool) -> list[str]:
-    shape, codes = " x ".join(map(str, layer.shape)), "int8" if layer.quantized else "float"
+    shape, codes = "x".join(map(str, layer.shape)), "int8" if layer.quantized else "float"
     judged = ["yes" if layer.two_four else "no", f"{layer.zeros:.1%}", codes]
-    return [layer.name, layer.op, shape, *judged, *(_proof(layer.evidence) if engine else []), layer.reason]
+    return [layer.name, layer.op, shape, *judged, *(_proof(layer.evidence) if engine else [])]
 
 
 def _proof(evidence: LayerEvidence | None) -> list[str]:

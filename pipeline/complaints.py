@@ -71,17 +71,17 @@ def _at(model: type[BaseModel] | None, location: tuple[int | str, ...]) -> type[
         if model is None or isinstance(part, int):
             continue
         fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        model = _inner(fields[part].annotation) if part in fields else None
+        model = inner_document(fields[part].annotation) if part in fields else None
     return model
 
 
-def _inner(annotation: Any) -> type[BaseModel] | None:
+def inner_document(annotation: Any) -> type[BaseModel] | None:
     """The document inside `X`, `X | None` or `list[X]`."""
     if isinstance(annotation, type) and not get_origin(annotation):
         return annotation if issubclass(annotation, BaseModel) else None
     if get_origin(annotation) in (list, Union, types.UnionType):
-        return next((found for found in map(_inner, get_args(annotation)) if found), None)
+        return next((found for found in map(inner_document, get_args(annotation)) if found), None)
     return None
 
 
-__all__ = ["explain", "settings"]
+__all__ = ["explain", "inner_document", "settings"]

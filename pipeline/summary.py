@@ -7,6 +7,7 @@ from typing import Any
 
 from ..common import files
 from ..engines.records import ENGINE, PROFILE, VALIDATION, Gate, ProfileRecord, ValidationRecord, read_engine
+from ..engines.share import two_four_share
 from .run import Outcome
 
 SUMMARY = "summary.json"
@@ -37,12 +38,10 @@ def _stage(record: Any) -> dict[str, Any]:
 
 def _engine(folder: Path) -> dict[str, Any]:
     record = read_engine(folder)
-    weights = sum(_count(layer.shape) for layer in record.layers)
-    sparse = sum(_count(layer.shape) for layer in record.layers if layer.two_four)
     return {
         "bytes": record.sizes[record.engine],
         "fp32_bytes": record.sizes[record.baseline],
-        "two_four_share": sparse / weights if weights else 0.0,
+        "two_four_share": two_four_share(record.layers),
         "layers": len(record.layers),
         "two_four_layers": sum(layer.two_four for layer in record.layers),
         "ran_sparse_layers": sum(layer.ran_sparse == "yes" for layer in record.layers),
@@ -79,13 +78,6 @@ def missed(summary: dict[str, Any]) -> list[str]:
             if not gate.met:
                 lines.append(f"{engine}: {gate.name} is {gate.value:.4g}, the limit is {gate.limit:.4g}")
     return lines
-
-
-def _count(shape: list[int]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total
 
 
 __all__ = ["SUMMARY", "missed", "summarize"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
+from ..engines.doctor import Finding
+from ..engines.inspect import Inspection, layer_rows
 from ..engines.records import Latency, ProfileRecord, Ratio, ValidationRecord
+from ..engines.share import two_four_share
 
 
 def show(summary: dict[str, Any]) -> None:
@@ -38,12 +42,40 @@ def validation_table(record: ValidationRecord) -> Group:
         shown = f"{_percent(agreement.predictions)} same prediction, {_decibel(agreement.snr_db)}"
         table.add_row(f"{label}, {agreement.samples} samples", shown)
     for gate in record.gates:
-        table.add_row(f"gate {gate.name}", f"{gate.value:.4g}, limit {gate.limit:.4g}: {'met' if gate.met else 'MISSED'}")
+        met = "met" if gate.met else "MISSED"
+        table.add_row(f"gate {gate.name}", f"{gate.value:.4g}, limit {gate.limit:.4g}: {met}")
     layers = _table("where they part", "layer", ">fed the same", ">codes that differ", ">in sequence")
     for layer in record.layers:
         codes = "" if layer.codes_differ is None else _percent(layer.codes_differ)
         layers.add_row(layer.tensor, _decibel(layer.snr_db), codes, _decibel(layer.chained_snr_db))
     return Group(table, layers)
+
+
+def inspection_table(found: Inspection) -> Group:
+    """What a file holds: notes, the 2:4 table of its layers, and the faults of its Q/DQ pairs."""
+    about = _pairs(f"{found.kind} {found.path}")
+    for name, size in found.sizes.items():
+        about.add_row(name, f"{size / 1024:.1f} KiB")
+    about.add_row("weights that are 2:4", _percent(two_four_share(found.layers)))
+    pairs = f"{found.qdq.quantize} Q, {found.qdq.dequantize} DQ"
+    about.add_row("Q/DQ", f"{pairs}, of {found.qdq.weights} weights and {found.qdq.activations} activations")
+    layers = _filled("layers", *layer_rows(found))
+    reasons = [Text(f"{layer.name} is not 2:4: {layer.reason}") for layer in found.layers if not layer.two_four]
+    faults = [Text(f"{fault.level}: {fault.node}: {fault.text}") for fault in found.faults]
+    return Group(*map(Text, found.notes), about, layers, *reasons, *faults)
+
+
+def doctor_table(findings: Iterable[Finding]) -> Table:
+    """What the machine has and lacks."""
+    rows = [[item.name, item.state, item.detail, item.fix or ""] for item in findings]
+    return _filled("this machine", ["what", "state", "detail", "to mend it"], rows)
+
+
+def _filled(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = _table(title, *heads)
+    for row in rows:
+        table.add_row(*map(Text, row))  # as text: a name with brackets is no markup
+    return table
 
 
 def _stages(summary: dict[str, Any]) -> Table:
@@ -105,4 +137,4 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-__all__ = ["profile_table", "show", "validation_table"]
+__all__ = ["doctor_table", "inspection_table", "profile_table", "show", "validation_table"]

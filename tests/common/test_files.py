@@ -13,16 +13,20 @@ from twofour.common import files
 from twofour.common.errors import UserError
 
 
+def write_half(path):
+    with files.atomic(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+
+
 def test_a_file_is_whole_or_absent(tmp_path):
     path = tmp_path / "a" / "f.txt"
-    with pytest.raises(RuntimeError), files.atomic(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        write_half(path)
     assert list(path.parent.iterdir()) == []
     files.write_text(path, "whole")
-    with pytest.raises(RuntimeError), files.atomic(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        write_half(path)
     assert path.read_text() == "whole"
     assert [item.name for item in path.parent.iterdir()] == ["f.txt"]
 

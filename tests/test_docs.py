@@ -1,0 +1,31 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from twofour.pipeline.complaints import inner_document
+from twofour.pipeline.recipe import Recipe
+
+ROOT = Path(__file__).parent.parent
+
+
+def documents(model: type[BaseModel]) -> set[type[BaseModel]]:
+    found = {model}
+    for field in model.model_fields.values():
+        below = inner_document(field.annotation)
+        found |= documents(below) if below else set()
+    return found
+
+
+@pytest.mark.parametrize("model", sorted(documents(Recipe), key=lambda model: model.__name__))
+def test_every_key_of_a_recipe_is_documented(model):
+    text = (ROOT / "docs" / "recipe.md").read_text()
+    for name, field in model.model_fields.items():
+        assert re.search(rf"\b{field.alias or name}\b", text), f"{model.__name__}.{name} is not in docs/recipe.md"
+
+
+def test_links_between_the_documents_lead_somewhere():
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
+            assert target.startswith("https://") or (path.parent / target).exists(), f"{path.name}: {target}"
