@@ -31,7 +31,7 @@ def test_inputs_that_are_no_tensors(inputs: Any) -> None:
 
 
 def test_too_many_inputs() -> None:
-    with pytest.raises(UserError, match="gives 2 inputs.*takes 1"):
+    with pytest.raises(UserError, match=r"gives 2 inputs.*takes 1"):
         named_inputs(nn.Linear(1, 1), (torch.ones(1), torch.ones(1)))
 
 

@@ -56,7 +56,7 @@ def test_a_whole_bundle(request_: ExportRequest, pictures: Any, tmp_path: Path, 
     assert manifest.noise_floor.samples == 16
 
 
-def test_layers_hold_what_every_activation_quantizer_answered(request_: ExportRequest, tmp_path: Path, run: Any) -> None:
+def test_layers_hold_every_activation_quantizer(request_: ExportRequest, tmp_path: Path, run: Any) -> None:
     export_bundle(request_, tmp_path)
     read = bundle.read(tmp_path)
     tensors = read.arrays("layers.npz", "tensors")

@@ -46,7 +46,9 @@ def answer(model: ir.Model, **inputs: Array) -> Array:
     return session.run(None, inputs)[0]
 
 
-def pair(name: str, source: str, scale: Array, axis: int | None = None) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
+def pair(
+    name: str, source: str, scale: Array, axis: int | None = None
+) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
     """Q and DQ of `source` into `name`, as the exporter writes them."""
     extra = {} if axis is None else {"axis": axis}
     scales = [f"{name}/scale", f"{name}/zero_point"]
@@ -84,8 +86,11 @@ def conv_net(rng: np.random.Generator) -> Callable[..., ir.Model]:
         weight = rng.normal(size=(channels, 8, 3, 3)).astype(np.float32)
         scale = scales(weight, 0).max().reshape(()) if per_tensor else scales(weight, 0)
         initializers: dict[str, Array] = {
-            "conv.weight": weight, "gamma": gamma.astype(np.float32), "mean": rng.normal(size=channels).astype(np.float32),
-            "beta": rng.normal(size=channels).astype(np.float32), "var": rng.uniform(0.5, 2, channels).astype(np.float32),
+            "conv.weight": weight,
+            "gamma": gamma.astype(np.float32),
+            "mean": rng.normal(size=channels).astype(np.float32),
+            "beta": rng.normal(size=channels).astype(np.float32),
+            "var": rng.uniform(0.5, 2, channels).astype(np.float32),
         }
         nodes: list[onnx.NodeProto] = []
         operands = ["x", "conv.weight"]

@@ -112,7 +112,8 @@ def test_conv_transpose(graphs: Any, rng: Any, groups: int, axis: int | None, qu
         nodes, constants = [], {}
     nodes += [
         helper.make_node(
-            "ConvTranspose", ["x", "up.weight_quantizer" if quantized else "up.weight"], ["g"], group=groups, strides=[2, 2]
+            "ConvTranspose", ["x", "up.weight_quantizer" if quantized else "up.weight"], ["g"],
+            group=groups, strides=[2, 2],
         ),
         helper.make_node("BatchNormalization", ["g", "gamma", "beta", "mean", "var"], ["y"]),
     ]

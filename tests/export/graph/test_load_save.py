@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +95,10 @@ def test_a_link_out_of_the_folder_is_refused(split: Path, tmp_path: Path) -> Non
 def test_missing_or_short_data_is_named(split: Path) -> None:
     data = split.with_name("model.onnx.data")
     data.write_bytes(data.read_bytes()[:100])
-    with pytest.raises(UserError, match="'model.onnx.data' is too short"):
+    with pytest.raises(UserError, match=r"'model\.onnx\.data' is too short"):
         load(split)
     data.unlink()
-    with pytest.raises(UserError, match="'model.onnx.data' with the weight .* is missing"):
+    with pytest.raises(UserError, match=r"'model\.onnx\.data' with the weight .* is missing"):
         load(split)
 
 
@@ -156,7 +157,5 @@ def test_flipped_bytes_never_crash(tmp_path: Path, conv_net: Any) -> None:
         for place in random.integers(0, len(content), 8):
             damaged[place] ^= int(random.integers(1, 256))
         path.write_bytes(bytes(damaged))
-        try:
+        with suppress(UserError):
             load(path)
-        except UserError:
-            pass

@@ -20,7 +20,7 @@ def drop_activation_pair(model: ir.Model) -> int:
 
 @pytest.mark.parametrize("promise", ["kept", "added", "dequantize only", "removed"])
 def test_a_pass_that_loses_a_quantizer_is_caught(conv_net: Any, promise: Any) -> None:
-    with pytest.raises(TwofourError, match="'drop_activation_pair'.*QuantizeLinear went from 2 to 1"):
+    with pytest.raises(TwofourError, match=r"'drop_activation_pair'.*QuantizeLinear went from 2 to 1"):
         graph_pass(quantizers=promise)(drop_activation_pair)(conv_net(np.ones(4)))
 
 

@@ -44,7 +44,8 @@ def marked(names: list[str]) -> ir.Model:
         for index, name in enumerate(names)
     ]
     graph = helper.make_graph(
-        nodes, "g", [helper.make_tensor_value_info("x", 1, [2])], [helper.make_tensor_value_info(f"v{len(names)}", 1, [2])]
+        nodes, "g", [helper.make_tensor_value_info("x", 1, [2])],
+        [helper.make_tensor_value_info(f"v{len(names)}", 1, [2])],
     )
     model = ir.from_proto(helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 21), helper.make_opsetid(DOMAIN, 1)], ir_version=10

@@ -90,7 +90,7 @@ def _form(graphs: Any, weight: Any, form: str) -> tuple[list[Any], dict[str, Any
         return [], {"w": weight}, "w"
     scale = np.float32(np.abs(weight).max() / 127).reshape(())
     perm = list(range(weight.ndim))[::-1]
-    stored = weight.transpose(perm).copy() if form == "transposed" else weight.reshape(-1) if form == "reshaped" else weight
+    stored = {"transposed": weight.transpose(perm).copy(), "reshaped": weight.reshape(-1)}.get(form, weight)
     nodes, constants = graphs.pair("w_q", "w", scale)
     constants["w"] = stored
     name = "w_q"
@@ -110,7 +110,8 @@ def test_codes_are_judged_and_not_floats(graphs: Any) -> None:
     nodes.append(helper.make_node("Gemm", ["x", "w_q"], ["y"], "layer", transB=1))
     quantized = graphs.build(nodes, {"x": [1, 16]}, constants | {"w": weight})
     assert check(quantized)[0].two_four  # 0.001 is code 0
-    plain = graphs.build([helper.make_node("Gemm", ["x", "w"], ["y"], "layer", transB=1)], {"x": [1, 16]}, {"w": weight})
+    gemm = helper.make_node("Gemm", ["x", "w"], ["y"], "layer", transB=1)
+    plain = graphs.build([gemm], {"x": [1, 16]}, {"w": weight})
     assert not check(plain)[0].two_four
 
 
