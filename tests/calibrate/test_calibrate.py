@@ -35,7 +35,7 @@ def test_every_method_gives_every_quantizer_a_range_within_what_it_saw(method):
     assert all(quantizer._if_quant and not quantizer._if_calib for quantizer in enabled(model).values())
 
 
-def test_max_is_the_largest_magnitude_and_the_others_cut_an_outlier():
+def test_max_is_the_largest_magnitude_and_entropy_and_percentile_cut_an_outlier():
     torch.manual_seed(0)
     inputs = torch.randn(64, 64)
     inputs[0, 0] = -50.0
@@ -45,7 +45,6 @@ def test_max_is_the_largest_magnitude_and_the_others_cut_an_outlier():
         amax[method] = calibrate(network(), loader(inputs), config)[0].amax
     assert amax["max"] == 50.0
     assert amax["percentile"] < 6
-    assert amax["mse"] < 25
     assert amax["entropy"] < 25
 
 

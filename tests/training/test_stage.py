@@ -62,8 +62,9 @@ def test_a_checkpoint_of_other_inputs_is_not_used(tmp_path, ask, monkeypatch):
 
 def test_the_whole_way_keeps_the_masks_and_learns(tmp_path, ask, model, data):
     dense, sparse, calibrated, qat = (tmp_path / name for name in ("dense", "sparse", "calibrate", "qat"))
-    first = train_stage(ask("dense", 4), dense)
-    train_stage(ask("sparse", 3, student=dense, teacher=dense), sparse)
+    more = data.model_copy(update={"args": {"batch": 64, "size": 8}})
+    first = train_stage(ask("dense", 4, data=more), dense)
+    train_stage(ask("sparse", 3, student=dense, teacher=dense, data=more), sparse)
     calibration_stage(model, data, CalibrateConfig(batches=1), sparse, calibrated, 0)
     last = train_stage(ask("qat", 1, student=calibrated, teacher=sparse), qat)
     assert first["accuracy"] > 0.6
