@@ -63,6 +63,9 @@ def _options(package: ModuleType, threads: int | None, optimized: Path | None) -
     options.graph_optimization_level = package.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.execution_mode = package.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = threads or usable_cores()
+    # Threads that go on spinning after an inference take the cores from whoever runs next: beside a second session,
+    # the 99th percentile rose from 1.3 ms to 4.9 ms.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if optimized is not None:
         options.optimized_model_filepath = str(optimized)
     return options
