@@ -105,18 +105,20 @@ class Attention(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Pre-norm transformer block, (N, T, dim) -> (N, T, dim)."""
+    """Pre-norm transformer block, (N, T, dim) -> (N, T, dim).
+
+    Its residual stream stays float: the adds feed float LayerNorms, so quantizers there would only cost time.
+    """
 
     def __init__(self, dim: int, heads: int, hidden: int) -> None:
         super().__init__()
         self.norm1, self.attention = nn.LayerNorm(dim), Attention(dim, heads)
         self.norm2, self.fc1, self.fc2 = nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.Linear(hidden, dim)
-        self.add1, self.add2 = Add(), Add()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Attention and a GELU perceptron, each with a residual add."""
-        x = self.add1(self.attention(self.norm1(x)), x)
-        added: torch.Tensor = self.add2(self.fc2(F.gelu(self.fc1(self.norm2(x)))), x)
+        x = x + self.attention(self.norm1(x))
+        added: torch.Tensor = x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
         return added
 
 
