@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from modelopt.torch.quantization.calib import HistogramCalibrator, MaxCalibrator
-from modelopt.torch.quantization.calib.mse import MseCalibrator
-from modelopt.torch.quantization.tensor_quant import fake_tensor_quant
 
 from ..common.errors import UserError
 from .config import CalibrateConfig
+from .modelopt import HistogramCalibrator, MaxCalibrator, MseCalibrator, fake_tensor_quant
 
 BINS, _STRIDE, _MSE_START, _MSE_STEP = 2048, 48, 0.1, 0.005  # the stride divides the bins above ModelOpt's first 128
 _LARGEST_COUNT = 2**30

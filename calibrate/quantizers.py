@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelopt.torch.quantization.nn import TensorQuantizer
 from torch import nn
+
+from .modelopt import TensorQuantizer
 
 
 def enabled(model: nn.Module) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from modelopt.torch.quantization.calib import MaxCalibrator
 from torch import nn
 
 from ..common.bundle import Range
 from ..common.errors import UserError
+from .modelopt import MaxCalibrator
 from .quantizers import weights
 from .safe import FLOOR, SAFE
 

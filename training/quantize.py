@@ -1,22 +1,17 @@
-"""Inserting ModelOpt's quantizers: the one place that touches ModelOpt for it. Imported late, as ModelOpt is slow."""
+"""Inserting ModelOpt's quantizers. Imported late, as ModelOpt is slow."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 
 import torch
 from torch import nn
 
+from ..calibrate.modelopt import QuantizerAttributeConfig, QuantModuleRegistry, TensorQuantizer
 from ..calibrate.quantizers import enabled
 from ..common.bundle import Range
 from ..common.errors import UserError
 from .layers import Add
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from modelopt.torch.quantization.config import QuantizerAttributeConfig
-    from modelopt.torch.quantization.nn import QuantModuleRegistry, TensorQuantizer
 
 _PER_CHANNEL = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _PER_TENSOR = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)

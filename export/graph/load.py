@@ -10,7 +10,6 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from ...common.errors import UserError
-from ...common.files import inside
 
 _FIX = "Export it again, or copy it again together with its data files."
 
@@ -59,13 +58,13 @@ def _check(path: Path) -> None:
 def _check_external(path: Path, tensor: onnx.TensorProto) -> None:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
-    if not location or Path(location).is_absolute():
+    data = path.parent / location
+    if not location or not data.resolve().is_relative_to(path.parent.resolve()):
         raise UserError(
-            f"The weight {tensor.name!r} is kept in the file {location!r}, which is not beside the model.",
+            f"The weight {tensor.name!r} is kept in the file {location!r}, which leads out of the model's folder.",
             where=str(path),
             fix="Don't use this file, or save it again with its data beside it.",
         )
-    data = inside(path.parent, location)
     if not data.is_file():
         raise UserError(f"The file {location!r} with the weight {tensor.name!r} is missing.", where=str(path), fix=_FIX)
     try:

@@ -74,11 +74,9 @@ def point(path: Path, key: str, value: str) -> None:
 def test_external_data_must_stay_in_the_folder(split: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"0" * 100_000)
-    for location, message in (
-        ("../secret", "leads out of its folder"), (str(secret), "not beside the model"), ("", "not beside the model"),
-    ):
+    for location in ("../secret", str(secret), ""):
         point(split, "location", location)
-        with pytest.raises(UserError, match=message) as raised:
+        with pytest.raises(UserError, match="leads out of") as raised:
             load(split)
         assert raised.value.exit_code == 2
 
@@ -88,7 +86,7 @@ def test_a_link_out_of_the_folder_is_refused(split: Path, tmp_path: Path) -> Non
     data = split.with_name("model.onnx.data")
     data.rename(outside)
     os.symlink(outside, data)
-    with pytest.raises(UserError, match="leads out of its folder"):
+    with pytest.raises(UserError, match="leads out of"):
         load(split)
 
 
