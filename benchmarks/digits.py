@@ -42,7 +42,7 @@ def one(recipe: str, seed: int, runs: Path) -> dict[str, Any]:
         "two_four_share": engine["two_four_share"], "bytes": engine["bytes"], "fp32_bytes": engine["fp32_bytes"],
         "speedup": engine["speedup"], "latency": engine["latency"],
         "seconds": {name: stage["seconds"] for name, stage in summary["stages"].items()},
-    }  # fmt: skip
+    }
 
 
 def spread(values: list[float]) -> str:

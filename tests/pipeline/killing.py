@@ -81,10 +81,16 @@ def kill_everywhere(recipe: str, out: Path, kills: int, seconds: dict[str, float
 
 
 if __name__ == "__main__":
-    import accelerate  # noqa: F401
-    import modelopt.torch.quantization  # noqa: F401
-    import onnx_ir  # noqa: F401
     import onnxruntime  # noqa: F401
+    import sklearn.datasets
+    import sklearn.model_selection  # noqa: F401
+
+    import twofour.calibrate.calibrate
+    import twofour.engines.validate
+    import twofour.export.stage
+    import twofour.pipeline.report.write
+    import twofour.training.calibration
+    import twofour.training.stage  # noqa: F401
 
     recipe, out, kills, seconds = sys.argv[1:]
     kill_everywhere(recipe, Path(out), int(kills), json.loads(seconds))

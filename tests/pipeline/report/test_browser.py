@@ -14,7 +14,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run",
-]  # fmt: skip
+]
 SECTIONS = ("summary", "accuracy", "speed", "validation", "sparsity", "ranges", "run")
 PHONE, DESK = 390, 1280
 
@@ -74,7 +74,7 @@ def overflow(page):
 
 VISITS = [(kind, PHONE, "light") for kind in ("finished", "stopped", "hostile")] + [
     ("finished", PHONE, "dark"), ("finished", DESK, "light"), ("finished", DESK, "dark"), ("hostile", DESK, "light"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kind", "width", "scheme"), VISITS)

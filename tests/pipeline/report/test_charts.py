@@ -24,7 +24,7 @@ def test_accuracy_goes_from_the_dense_model_to_the_engine(finished):
     assert names(markup) == [
         "Dense", "2:4, before retraining", "2:4, retrained", "INT8, calibrated", "INT8, fine-tuned (QAT)",
         "Engine, ONNX Runtime on CPU",
-    ]  # fmt: skip
+    ]
     assert "61.39" in markup
     assert "off the axis" in markup  # the pruned network must not squeeze the rest into one dot
     assert "allowed by the recipe (1 point)" in markup
@@ -49,7 +49,7 @@ def test_latencies_show_every_batch_with_the_baseline_first(finished):
     found = engine_charts.latencies(collect(finished).engines[0].profile)
     assert [re.search("Latency at batch [0-9]+", item).group() for item in found] == [
         "Latency at batch 1", "Latency at batch 8",
-    ]  # fmt: skip
+    ]
     assert all(names(item)[:2] == ["FP32", "INT8"] for item in found)
 
 

@@ -12,7 +12,7 @@ def test_a_finished_run_is_read_whole(finished):
     assert [stage.name for stage in run.stages] == [
         "dense", "sparse", "calibrate", "qat", "export", "build onnxruntime", "profile onnxruntime-cpu",
         "validate onnxruntime-cpu",
-    ]  # fmt: skip
+    ]
     assert all(stage.cost is not None for stage in run.stages)
     assert run.metrics("dense").accuracy == 0.9889
     assert len(run.metrics("sparse").history) == 6
@@ -44,7 +44,7 @@ def test_layers_and_ranges_come_from_the_stages_where_there_is_no_bundle(finishe
     "name",
     ["dense/stage.json", "qat/metrics.json", "bundle/bundle.json", "engines/onnxruntime-cpu/engine.json",
      "engines/onnxruntime-cpu/profile/profile.json", "summary.json"],
-)  # fmt: skip
+)
 def test_a_damaged_file_is_named_and_the_rest_is_read(finished, name, content):
     (finished / name).write_bytes(content.encode("latin-1"))
     run = collect(finished)

@@ -15,7 +15,7 @@ def plain(text: str) -> str:
     ("value", "said"),
     [(0, "0"), (1.23456, "1.23"), (98.61, "98.6"), (1402331, "1.40e+06"), (12345, "12,345"), (-0.5, "\u22120.500"),
      (math.nan, "not finite"), (1e-9, "1.00e\u221209")],
-)  # fmt: skip
+)
 def test_numbers_keep_three_digits(value, said):
     assert words.number(value) == said
 
