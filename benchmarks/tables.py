@@ -1,0 +1,107 @@
+"""docs/results.md, from the raw results in benchmarks/results/; run it after a benchmark.
+
+python benchmarks/tables.py
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "results.md"
+STAGES = {
+    "dense": "dense", "one_shot": "2:4, before retraining", "sparse": "2:4, retrained", "calibrate": "INT8, calibrated",
+    "qat": "INT8, fine-tuned (QAT)", "engine": "engine (ONNX Runtime)",
+}
+HEAD = """# What was measured
+
+Made by `python benchmarks/tables.py` from the raw results in `benchmarks/results/`. A speed-up is the median over
+interleaved rounds, with its 95 % interval; where that holds 1 there is no difference.
+"""
+
+
+def machine(results: dict[str, Any]) -> str:
+    found = results["machine"]
+    versions = ", ".join(f"{name} {found['versions'][name]}" for name in ("onnxruntime", "torch"))
+    instructions = ", ".join(found["int8_instructions"]) or "none listed"
+    return f"Machine: {found['cpu']}, {found['cores']} cores, INT8 instructions {instructions}; {versions}."
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def percent(values: list[float]) -> str:
+    return f"{100 * statistics.mean(values):.2f} ({100 * min(values):.2f} to {100 * max(values):.2f})"
+
+
+def digits(results: dict[str, Any]) -> str:
+    recipes = sorted({row["recipe"] for row in results["rows"]})
+    mine = {recipe: [row for row in results["rows"] if row["recipe"] == recipe] for recipe in recipes}
+    rows = [[label, *(percent([row["accuracy"][key] for row in mine[name]]) for name in recipes)]
+            for key, label in STAGES.items()]
+    rows.append(["dense minus engine", *(percent([r["accuracy"]["dense"] - r["accuracy"]["engine"] for r in mine[name]])
+                                         for name in recipes)])
+    rows.append(["same prediction as PyTorch", *(percent([r["agreement"]["predictions"] for r in mine[name]])
+                                                 for name in recipes)])
+    count = len(mine[recipes[0]])
+    return (
+        f"## The demo recipes\n\n`python benchmarks/digits.py`: scikit-learn's digits, {count} seeds, per cent, mean "
+        f"(least to most). One of the 360 validation samples is 0.28 points. {machine(results)}\n\n"
+        + table(["stage", *recipes], rows) + "\n\n" + speeds(mine)
+    )
+
+
+def speeds(mine: dict[str, list[dict[str, Any]]]) -> str:
+    rows = [
+        [recipe, str(ratio["batch"]), str(row["seed"]), factor(ratio), ratio["verdict"]]
+        for recipe, found in mine.items() for row in found for ratio in row["speedup"]
+    ]
+    heads = ["recipe", "batch", "seed", "speed-up", "verdict"]
+    return "INT8 engine against its FP32 twin, two threads:\n\n" + table(heads, rows)
+
+
+def factor(ratio: dict[str, Any]) -> str:
+    return f"{ratio['speedup']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
+
+
+def cpu_engine(results: dict[str, Any]) -> str:
+    parts = [f"## The CPU engine beside others\n\n`python benchmarks/cpu_engine.py`. {machine(results)}"]
+    for name, network in results["networks"].items():
+        shape = "x".join(map(str, network["input"]))
+        quality = [[arm, f"{100 * found['accuracy']:.2f}", f"{100 * found['agreement']:.2f}",
+                    f"{network['bytes'].get(arm, 0) / 1e6:.2f}" if arm in network["bytes"] else ""]
+                   for arm, found in network["quality"].items()]
+        parts.append(f"### {name}, input {shape}")
+        parts.append(table(["arm", "accuracy %", "same prediction as PyTorch %", "MB"], quality))
+        parts.append("Median milliseconds, and how many times as fast twofour is as FP32 and as the best rival:")
+        parts.append(race(network["races"]))
+    return "\n\n".join(parts)
+
+
+def race(races: list[dict[str, Any]]) -> str:
+    arms = [item["arm"] for item in races[0]["latencies"]]
+    rows = []
+    for entry in races:
+        times = {item["arm"]: f"{item['p50']:.2f}" for item in entry["latencies"]}
+        ours = {item["baseline"]: item for item in entry["ratios"] if item["arm"] == "twofour"}
+        shown = [factor(ours[base]) for base in ("fp32", entry["best_rival"])]
+        rows.append([str(entry["threads"]), str(entry["batch"]), *(times[arm] for arm in arms), shown[0],
+                     f"{entry['best_rival']}: {shown[1]}"])
+    return table(["threads", "batch", *arms, "against FP32", "against the best rival"], rows)
+
+
+def page() -> str:
+    parts = [HEAD]
+    for name, write in (("digits", digits), ("cpu_engine", cpu_engine)):
+        if (RESULTS / f"{name}.json").is_file():
+            parts.append(write(json.loads((RESULTS / f"{name}.json").read_text())) + "\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
