@@ -17,6 +17,7 @@ from .schema import Document
 
 SCHEMA_VERSION: Literal[1] = 1
 MODEL, REFERENCE, LAYERS, EVAL, MANIFEST = "model.onnx", "reference.npz", "layers.npz", "eval.npz", "bundle.json"
+WEIGHTS = f"{MODEL}.data"
 _FIX = "Copy the bundle again, or export it again with `twofour export`."
 
 
@@ -129,7 +130,8 @@ def read(folder: Path) -> Bundle:
     """Read and check a bundle.
 
     Raises:
-        UserError: no bundle there, unknown schema, a file missing, damaged or outside the folder.
+        UserError: no bundle there, unknown schema, a file missing, damaged, outside the folder, or the
+            weights beside the model are not listed.
     """
     if not (folder / MANIFEST).is_file():
         raise UserError("This folder holds no bundle (no bundle.json).", where=str(folder), fix=_FIX)
@@ -138,6 +140,8 @@ def read(folder: Path) -> Bundle:
     for name in (MODEL, REFERENCE, EVAL):
         if name not in manifest.files:
             raise UserError(f"bundle.json does not list {name}.", where=str(folder), fix=_FIX)
+    if WEIGHTS not in manifest.files and (folder / WEIGHTS).exists():
+        raise UserError(f"bundle.json does not list {WEIGHTS}, which lies beside the model.", where=str(folder), fix=_FIX)
     return Bundle(folder, manifest)
 
 
@@ -159,6 +163,6 @@ def _manifest(folder: Path) -> Manifest:
 
 
 __all__ = [
-    "EVAL", "LAYERS", "MANIFEST", "MODEL", "REFERENCE", "SCHEMA_VERSION", "Agreement", "Bundle", "Layer", "Manifest",
-    "Range", "Tensor", "read",
+    "EVAL", "LAYERS", "MANIFEST", "MODEL", "REFERENCE", "SCHEMA_VERSION", "WEIGHTS", "Agreement", "Bundle", "Layer",
+    "Manifest", "Range", "Tensor", "read",
 ]

@@ -88,6 +88,15 @@ def test_a_manifest_that_forgets_a_file(folder: Path) -> None:
         bundle.read(folder)
 
 
+def test_weights_that_the_manifest_does_not_list_are_refused(folder: Path) -> None:
+    (folder / "model.onnx.data").write_bytes(b"weights")
+    with pytest.raises(UserError, match=r"does not list model\.onnx\.data"):
+        bundle.read(folder)
+    listed = json.loads((folder / "bundle.json").read_text())["files"]
+    change(folder, files=listed | files.hashes(folder, ["model.onnx.data"]))
+    assert bundle.read(folder).manifest.name == "test"
+
+
 class Bomb:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return (os.system, ("touch exploded",))
