@@ -33,7 +33,7 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress(label: str, total: int, *, still: bool = False) -> Iterator[Callable[[int], None]]:
     """A bar with the time left; yields `advance(steps)`.
 
     Where standard error is no terminal: one plain line at the end instead. Quiet: nothing.
@@ -41,11 +41,12 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     Args:
         label: what is being done ("train dense").
         total: number of steps.
+        still: redraw only when it advances, so that no thread runs beside what is being timed.
     """
     if _quiet:
         yield _nothing
     elif sys.stderr.isatty():
-        with _bar(label, total) as advance:
+        with _bar(label, total, still) as advance:
             yield advance
     else:
         start = time.perf_counter()
@@ -58,7 +59,7 @@ def _nothing(_steps: int) -> None:
 
 
 @contextmanager
-def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+def _bar(label: str, total: int, still: bool) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -77,9 +78,15 @@ def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=not still) as bars:
         task = bars.add_task(label, total=total)
-        yield lambda steps: bars.advance(task, steps)
+
+        def advance(steps: int) -> None:
+            bars.advance(task, steps)
+            if still:
+                bars.refresh()
+
+        yield advance
 
 
 __all__ = ["configure", "progress", "result", "say", "warn"]
