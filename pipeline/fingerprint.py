@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import importlib.machinery
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from ..common import files
 from ..training.config import DataConfig, ModelConfig
+from .recipe import Recipe
+from .stage import digest
+
+
+def of_network(recipe: Recipe) -> dict[str, Any]:
+    """What every stage that builds the network and reads the samples depends on."""
+    return {"seed": recipe.seed, "model": of_model(recipe.model), "data": of_data(recipe.data)}
+
+
+@cache
+def of_rooms(*rooms: str) -> dict[str, Any]:
+    """Twofour's version and the sources of some of its rooms: what another version made is not taken for this one's.
+
+    Args:
+        rooms: folders of the package, such as `training` or `export/graph`.
+    """
+    root = Path(__file__).parent.parent
+    paths = [path for room in rooms for path in (root / room).rglob("*.py")]
+    return {"version": __version__, "sources": _sources(root, paths)}
 
 
 def of_model(config: ModelConfig) -> dict[str, Any]:
@@ -36,8 +57,6 @@ def _exists(value: str) -> bool:
 
 def _path(path: Path) -> str:
     """A file's hash, or a folder's listing: names, sizes and times (reading every picture would take too long)."""
-    from .stage import digest
-
     if path.is_file():
         return files.sha256(path)
     entries = sorted(item for item in path.rglob("*") if item.is_file())
@@ -45,12 +64,18 @@ def _path(path: Path) -> str:
 
 
 def _code(factory: str) -> str | None:
-    """The hash of a user's own module; twofour's own is told by its version."""
+    """The hash of a user's own module, or of the whole package that it lies in; twofour's own is told by its rooms."""
     module = factory.partition(":")[0]
     if module.startswith("twofour.") or not module.replace(".", "").isidentifier():
         return None
-    source = _source(module)
+    source, top = _source(module), _source(module.partition(".")[0])
+    if top is not None and top.name == "__init__.py":
+        return _sources(top.parent, list(top.parent.rglob("*.py")))
     return files.sha256(source) if source else None
+
+
+def _sources(root: Path, paths: list[Path]) -> str:
+    return digest([[str(path.relative_to(root)), files.sha256(path)] for path in sorted(paths)])
 
 
 def _source(module: str) -> Path | None:
@@ -63,4 +88,4 @@ def _source(module: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
-__all__ = ["of_data", "of_model"]
+__all__ = ["of_data", "of_model", "of_network", "of_rooms"]

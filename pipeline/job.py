@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..common import files
 from ..common.console import result, say
 from ..common.errors import GateError
+from ..common.lock import locked
 from .run import open_run, run
-from .summary import missed, summarize
+from .summary import SUMMARY, missed, summarize
 
 
 def do(target: Path, out: Path | None, overrides: list[str], until: str | None, as_json: bool) -> None:
@@ -20,10 +22,16 @@ def do(target: Path, out: Path | None, overrides: list[str], until: str | None, 
         GateError: a gate was missed; every figure is written first.
     """
     recipe, folder = open_run(target, out, overrides)
-    summary = summarize(run(recipe, folder, until))
-    report = _report(folder) if until is None else None
+    with locked(folder):
+        outcome = run(recipe, folder, until)
+        summary = summarize(outcome)
+        if until is None:
+            files.write_json(folder / SUMMARY, summary)
+            say(f"report: {_report(folder)}")
+        elif outcome.changed:  # what stands there is of engines that no longer belong to this network
+            (folder / SUMMARY).unlink(missing_ok=True)
     _print(summary, as_json)
-    say(f"run folder: {folder}" if report is None else f"report: {report}")
+    say(f"run folder: {folder}")
     if lines := missed(summary):
         raise GateError(f"A gate was not met: {'; '.join(lines)}.", where=str(folder))
 

@@ -25,8 +25,9 @@ def check(training: list[TrainConfig], model: ModelConfig) -> None:
         raise ValueError("training: there is no dense stage, so model.weights must name trained weights")
     if model.weights is not None and not Path(model.weights).is_file():
         raise ValueError(f"model.weights: there is no file {model.weights}")
+    given = [] if "dense" in names else ["dense"]
     for index, train in enumerate(training):
-        _check_stage(train, names[:index], f"training.{index}")
+        _check_stage(train, [*given, *names[:index]], f"training.{index}")
 
 
 def _check_stage(train: TrainConfig, earlier: Sequence[str], where: str) -> None:
@@ -41,11 +42,16 @@ def _check_stage(train: TrainConfig, earlier: Sequence[str], where: str) -> None
 
 
 def resolve(training: list[TrainConfig]) -> list[TrainConfig]:
-    """Fill in methods, epochs and optimizers, by the rules that `TrainConfig` documents."""
+    """Fill in stages, methods, epochs and optimizers, by the rules that `TrainConfig` documents.
+
+    Weights that are given take the place of dense training: a dense stage of no epochs measures them, so that what
+    follows has a teacher and something to be compared with.
+    """
     dense = next((train for train in training if train.stage == "dense"), None)
     epochs = dense.epochs if dense and dense.epochs is not None else _EPOCHS
     optimizer = (dense.optimizer if dense else None) or OptimizerConfig()
-    return [_filled(train, epochs, optimizer) for train in training]
+    given = [] if dense else [TrainConfig(stage="dense", epochs=0)]
+    return [_filled(train, epochs, optimizer) for train in [*given, *training]]
 
 
 def _filled(train: TrainConfig, epochs: int, optimizer: OptimizerConfig) -> TrainConfig:
@@ -56,9 +62,15 @@ def _filled(train: TrainConfig, epochs: int, optimizer: OptimizerConfig) -> Trai
         update={
             "method": train.method or _METHODS[train.stage][0],
             "epochs": epochs if train.epochs is None else train.epochs,
-            "optimizer": train.optimizer or optimizer,
+            "optimizer": _merged(train.optimizer, optimizer),
         }
     )
+
+
+def _merged(own: OptimizerConfig | None, base: OptimizerConfig) -> OptimizerConfig:
+    """`base`, with what the stage itself says in its place."""
+    said = {name: getattr(own, name) for name in own.model_fields_set} if own else {}
+    return base.model_copy(update=said)
 
 
 __all__ = ["ORDER", "check", "resolve"]

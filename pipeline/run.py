@@ -11,12 +11,12 @@ import yaml
 from ..common import files
 from ..common.console import say, warn
 from ..common.errors import MissingError, UserError
-from ..common.lock import locked
 from ..engines.backend import find
 from ..engines.config import EngineConfig
 from . import stages
+from .preflight import preflight
 from .recipe import Recipe, load
-from .stage import Stage, StageRecord, perform, read
+from .stage import Stage, StageRecord, perform
 
 RECIPE = "recipe.yaml"
 
@@ -29,11 +29,13 @@ class Outcome:
         folder: the run folder.
         done: the record of every stage, by name, in order.
         skipped: optional engines that this machine can't build, by backend, with the reason.
+        changed: some stage was done now, not kept.
     """
 
     folder: Path
     done: dict[str, StageRecord] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    changed: bool = False
 
 
 def open_run(target: Path, out: Path | None, overrides: list[str]) -> tuple[Recipe, Path]:
@@ -59,41 +61,26 @@ def _packaged(path: Path) -> Path:
 
 
 def run(recipe: Recipe, folder: Path, until: str | None = None) -> Outcome:
-    """Do every stage up to `until` (`train`, `calibrate`, `export`, or None for all), in a locked folder.
+    """Do every stage up to `until` (`train`, `calibrate`, `export`, or None for all). The folder must be locked.
 
     Raises:
         UserError, MissingError: as the stages do; what was finished before is kept.
     """
     outcome = Outcome(folder)
-    with locked(folder):
-        files.sweep(folder)
-        _write_recipe(recipe, folder)
-        if _to_train(recipe, folder):
-            _preflight(recipe)
-        for stage in _plan(recipe, outcome, until):
-            outcome.done[stage.name] = perform(stage, folder)
+    files.sweep(folder)
+    preflight(recipe, folder, until)
+    _write_recipe(recipe, folder)
+    for stage in _plan(recipe, outcome, until):
+        outcome.done[stage.name], redone = perform(stage, folder)
+        outcome.changed = outcome.changed or redone
     return outcome
 
 
 def _write_recipe(recipe: Recipe, folder: Path) -> None:
     text = yaml.safe_dump(recipe.document(), sort_keys=False, allow_unicode=True)
     path = folder / RECIPE
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+    if not path.is_file() or path.read_bytes() != text.encode():
         files.write_text(path, text)
-
-
-def _to_train(recipe: Recipe, folder: Path) -> bool:
-    """Whether torch is going to be needed first thing, so that its import delays nothing else."""
-    first = recipe.training[0].stage if recipe.training else "calibrate"
-    return read(folder, first) is None
-
-
-def _preflight(recipe: Recipe) -> None:
-    """Model and data are built once before the first stage, so that a wrong factory is said at once."""
-    from ..training.factory import build_data, build_model
-
-    build_model(recipe.model)
-    build_data(recipe.data)
 
 
 def _plan(recipe: Recipe, outcome: Outcome, until: str | None) -> Iterator[Stage]:

@@ -16,10 +16,11 @@ from ..common import files
 from ..common.console import say
 from ..common.errors import UserError
 from ..common.machine import versions
-from ..common.measure import measured
+from ..common.measure import Cost, measured
 from ..common.schema import Document
 
 RECORD = "stage.json"
+_REDOING = "redoing"  # lies in the folder while a stage is done again: its old files may be half replaced
 
 
 class StageRecord(Document):
@@ -29,8 +30,8 @@ class StageRecord(Document):
         key: hash of `inputs`; the stage is done again when it differs.
         inputs: settings and the hashes of the files that the stage read.
         outputs: what it made: path within the run folder to SHA-256.
-        seconds: wall-clock time of the process that finished it.
-        peak_memory_bytes: largest resident set during it.
+        seconds: wall-clock time of the process that finished it; what a killed one spent is not in it.
+        peak_memory_bytes: largest resident set of the process during it, with the packages that are loaded.
         finished: time in UTC, ISO 8601.
     """
 
@@ -55,6 +56,7 @@ class Stage:
         inputs: everything that decides its result, as JSON.
         work: does it in the given run folder, told its key; returns its metrics.
         outputs: the files it leaves, within the run folder, once the work is done.
+        tidy: removes what helped to resume it, once it is on record.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Stage:
     inputs: dict[str, Any]
     work: Callable[[Path, str], dict[str, float]]
     outputs: Callable[[Path], list[str]]
+    tidy: Callable[[Path], None] = lambda _run: None
 
     @property
     def key(self) -> str:
@@ -74,21 +77,51 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def perform(stage: Stage, run: Path) -> StageRecord:
+def perform(stage: Stage, run: Path) -> tuple[StageRecord, bool]:
     """Do the stage, or skip it if its record and its files are as it would leave them.
+
+    Work that fails before it replaces anything leaves the old record in force.
+
+    Returns:
+        The record, and whether the work was done now.
 
     Raises:
         UserError: a file that the stage had made was changed or lost since.
     """
-    record = read(run, stage.folder)
-    if record is not None and record.key == stage.key:
-        files.verify(run, record.outputs, f"Delete {run / stage.folder} to have the stage {stage.name!r} done again.")
+    record, redoing = read(run, stage.folder), run / stage.folder / _REDOING
+    if record is not None and record.key == stage.key and _kept(record, stage, run, redoing):
         say(f"{stage.name}: unchanged, kept")
-        return record
-    (run / stage.folder / RECORD).unlink(missing_ok=True)
+        stage.tidy(run)
+        return record, False
+    files.write_text(redoing, stage.key)
     with measured() as cost:
         metrics = stage.work(run, stage.key)
-    record = StageRecord(
+    record = _record(stage, run, cost, metrics)
+    files.write_json(run / stage.folder / RECORD, record.model_dump(mode="json"))
+    redoing.unlink(missing_ok=True)
+    stage.tidy(run)
+    return record, True
+
+
+def _kept(record: StageRecord, stage: Stage, run: Path, redoing: Path) -> bool:
+    if redoing.is_file() and not intact(record, run):
+        return False
+    files.verify(run, record.outputs, f"Delete {run / stage.folder} to have the stage {stage.name!r} done again.")
+    redoing.unlink(missing_ok=True)
+    return True
+
+
+def intact(record: StageRecord, run: Path) -> bool:
+    """Whether every file on record is there, unchanged."""
+    try:
+        files.verify(run, record.outputs, "")
+    except UserError:
+        return False
+    return True
+
+
+def _record(stage: Stage, run: Path, cost: Cost, metrics: dict[str, float]) -> StageRecord:
+    return StageRecord(
         stage=stage.name,
         key=stage.key,
         inputs=stage.inputs,
@@ -99,8 +132,6 @@ def perform(stage: Stage, run: Path) -> StageRecord:
         metrics=metrics,
         finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    files.write_json(run / stage.folder / RECORD, record.model_dump(mode="json"))
-    return record
 
 
 def read(run: Path, folder: str) -> StageRecord | None:
@@ -120,4 +151,4 @@ def read(run: Path, folder: str) -> StageRecord | None:
         ) from error
 
 
-__all__ = ["RECORD", "Stage", "StageRecord", "digest", "perform", "read"]
+__all__ = ["RECORD", "Stage", "StageRecord", "digest", "intact", "perform", "read"]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..common import bundle, files
+from ..common.machine import describe, versions
 from ..engines.config import EngineConfig
 from ..training.config import TrainConfig
 from . import fingerprint
@@ -26,18 +26,14 @@ class Context:
     done: dict[str, StageRecord]
 
     def inputs(self, *after: str, **settings: Any) -> dict[str, Any]:
-        """A stage's inputs: its settings, the version, and what the stages `after` which it comes have made."""
-        made = {name: self.done[name].outputs for name in after}
-        return {"twofour": __version__, **settings, "from": made}
+        """A stage's inputs: its settings, and what the stages `after` which it comes have made."""
+        return {**settings, "from": {name: self.done[name].outputs for name in after}}
 
-    def network(self) -> dict[str, Any]:
-        """What every stage that builds the network and reads the samples depends on."""
-        recipe = self.recipe
-        return {
-            "seed": recipe.seed,
-            "model": fingerprint.of_model(recipe.model),
-            "data": fingerprint.of_data(recipe.data),
-        }
+    def training(self, *after: str, **settings: Any) -> dict[str, Any]:
+        """The same for a stage that builds the network and reads the samples: those, and the packages, count too."""
+        packages = versions(("torch", "nvidia-modelopt", "accelerate"))
+        code = fingerprint.of_rooms("training", "calibrate", "common")
+        return self.inputs(*after, **settings, twofour=code, versions=packages, **fingerprint.of_network(self.recipe))
 
     def last(self, *names: str) -> str | None:
         """The last of the named stages that was done."""
@@ -65,22 +61,29 @@ def train(context: Context, config: TrainConfig) -> Stage:
         )
         return train_stage(request, run / name)
 
-    inputs = context.inputs(*after, train=config.model_dump(mode="json"), **context.network())
-    return Stage(name, name, inputs, work, lambda run: _made(run, name))
+    def tidy(run: Path) -> None:
+        if any((run / name).glob("checkpoint*")):
+            from ..training.checkpoint import clear
+
+            clear(run / name)
+
+    inputs = context.training(*after, train=config.model_dump(mode="json"))
+    return Stage(name, name, inputs, work, lambda run: _made(run, name), tidy)
 
 
 def calibrate(context: Context) -> Stage:
     """Quantizers inserted and their ranges chosen."""
     recipe, source = context.recipe, context.last("dense", "sparse")
+    assert source is not None
 
     def work(run: Path, _key: str) -> dict[str, float]:
         from ..training.calibration import calibration_stage
 
-        start = run / source if source else None
-        return calibration_stage(recipe.model, recipe.data, recipe.calibrate, start, run / "calibrate", recipe.seed)
+        folder = run / "calibrate"
+        return calibration_stage(recipe.model, recipe.data, recipe.calibrate, run / source, folder, recipe.seed)
 
     settings = recipe.calibrate.model_dump(mode="json")
-    inputs = context.inputs(*([source] if source else []), calibrate=settings, **context.network())
+    inputs = context.training(source, calibrate=settings)
     return Stage("calibrate", "calibrate", inputs, work, lambda run: _made(run, "calibrate"))
 
 
@@ -95,10 +98,10 @@ def export(context: Context) -> Stage:
 
         return export_stage(recipe, run, source, metrics)
 
-    settings = recipe.export.model_dump(mode="json")
-    inputs = context.inputs(
-        source, export=settings, name=recipe.name, metric=recipe.validation.metric, metrics=metrics, **context.network()
-    )
+    settings = {"export": recipe.export.model_dump(mode="json"), "exporter": fingerprint.of_rooms("export")}
+    packages = versions(("onnx", "onnxscript", "onnx-ir"))
+    described = {"name": recipe.name, "metric": recipe.validation.metric, "metrics": metrics, "packages": packages}
+    inputs = context.training("dense", source, **settings, **described)
     return Stage("export", "export", inputs, work, lambda run: _bundle_files(run))
 
 
@@ -112,7 +115,8 @@ def build(context: Context, config: EngineConfig, device: str) -> Stage:
         record = find(config.backend).build(bundle.read(run / BUNDLE), config, run / folder)
         return {"engine_bytes": float(record.sizes[record.engine])}
 
-    inputs = context.inputs("export", engine=config.model_dump(mode="json"), device=device, machine=_machine())
+    settings = {"engine": config.model_dump(mode="json"), "device": device, "machine": describe()}
+    inputs = context.inputs("export", **settings, twofour=_code())
     return Stage(f"build {config.backend}", folder, inputs, work, lambda run: _engine_files(run, folder))
 
 
@@ -127,7 +131,7 @@ def profile(context: Context, engine: Stage) -> Stage:
         return {f"speedup_batch_{ratio.batch}": ratio.speedup for ratio in record.ratios}
 
     name, folder = f"profile {engine.folder.split('/')[1]}", f"{engine.folder}/profile"
-    inputs = context.inputs(engine.name, profile=config.model_dump(mode="json"), machine=_machine())
+    inputs = context.inputs(engine.name, profile=config.model_dump(mode="json"), machine=describe(), twofour=_code())
     return Stage(name, folder, inputs, work, lambda run: _listed(run, folder, "profile.json"))
 
 
@@ -142,14 +146,12 @@ def validate(context: Context, engine: Stage) -> Stage:
         return {record.metric: record.value, "agreement": record.agreement.predictions}
 
     name, folder = f"validate {engine.folder.split('/')[1]}", f"{engine.folder}/validate"
-    inputs = context.inputs(engine.name, "export", validate=config.model_dump(mode="json"))
+    inputs = context.inputs(engine.name, "export", validate=config.model_dump(mode="json"), twofour=_code())
     return Stage(name, folder, inputs, work, lambda run: _listed(run, folder, "validation.json"))
 
 
-def _machine() -> dict[str, Any]:
-    from ..common.machine import describe
-
-    return describe()
+def _code() -> dict[str, Any]:
+    return fingerprint.of_rooms("engines", "export/graph", "common")
 
 
 def _made(run: Path, folder: str) -> list[str]:

@@ -14,18 +14,16 @@ SUMMARY = "summary.json"
 
 
 def summarize(outcome: Outcome) -> dict[str, Any]:
-    """Collect and write the figures of a run; only what was measured is in it."""
+    """Collect the figures of a run; only what was measured is in it."""
     folder = outcome.folder
     engines = [path.parent for path in sorted((folder / "engines").glob(f"*/{ENGINE}"))]
     built = [engine for engine in engines if f"build {_backend(engine)}" in outcome.done]
-    summary: dict[str, Any] = {
+    return {
         "run": folder.name,
         "stages": {name: _stage(record) for name, record in outcome.done.items()},
         "engines": {path.name: _engine(path) for path in built},
         "skipped": outcome.skipped,
     }
-    files.write_json(folder / SUMMARY, summary)
-    return summary
 
 
 def _backend(folder: Path) -> str:

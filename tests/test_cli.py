@@ -113,13 +113,13 @@ def test_wrong_models_and_data_are_refused_before_anything_is_made(twofour, caps
     assert finished_stages(here / "run") == []
 
 
-@pytest.mark.parametrize("case", ["empty", "nan", "shapes"])
-def test_a_wrong_calibration_batch_is_named(twofour, capsys, here, recipe, case):
+@pytest.mark.parametrize(("case", "done"), [("empty", []), ("nan", ["dense"]), ("shapes", ["dense"])])
+def test_a_wrong_calibration_batch_is_named(twofour, capsys, here, recipe, case, done):
     data = {"factory": f"user_code:{case}", "args": {"where": "calibration"}}
     training = [{"stage": "dense", "epochs": 0}]
     said = refused(twofour, capsys, "run", recipe(data=data, training=training), "--out", here / "run", "--quiet")
     assert "calibration" in said
-    assert finished_stages(here / "run") == ["dense"]
+    assert finished_stages(here / "run") == done
 
 
 def test_weights_are_checked_before_they_are_used(twofour, capsys, here, recipe):
@@ -145,6 +145,16 @@ def test_a_missing_package_is_exit_code_4(twofour, capsys, here, recipe, monkeyp
     monkeypatch.setitem(sys.modules, "timm", None)
     path = recipe(model={"factory": "timm:resnet18"})
     assert "pip install 'twofour[vision]'" in refused(twofour, capsys, "run", path, "--quiet", code=4)
+
+
+@pytest.mark.parametrize("package", ["torch", "modelopt.torch.quantization", "onnxscript"])
+def test_a_machine_without_the_training_packages_is_told_before_anything_is_made(
+    twofour, capsys, here, recipe, monkeypatch, package
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    said = refused(twofour, capsys, "run", recipe(), "--out", here / "run", "--quiet", code=4)
+    assert "pip install 'twofour[train]'" in said
+    assert not (here / "run" / "recipe.yaml").exists()
 
 
 def test_a_run_folder_that_can_not_be_made_is_refused(twofour, capsys, here, recipe):
@@ -183,6 +193,29 @@ def test_a_second_run_keeps_everything_and_a_change_redoes_what_follows(twofour,
     redone = {path.parent.name for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert redone == {"export", "onnxruntime-cpu", "profile", "validate"}
     assert "dense: unchanged, kept" in capsys.readouterr().err
+
+
+def test_a_setting_that_fails_costs_nothing(twofour, capsys, run_copy):
+    refused(twofour, capsys, "run", run_copy, "--set", "data.args.bogus=1", "--quiet")
+    refused(twofour, capsys, "run", run_copy, "--set", "training.sparse.layers.include=[nothing]", "--quiet")
+    capsys.readouterr()
+    assert twofour("run", run_copy, "--set", "training.sparse.layers.include=[]") == 0
+    said = capsys.readouterr().err
+    assert "dense: unchanged, kept" in said
+    assert "sparse: unchanged, kept" in said
+
+
+def test_engine_commands_on_a_run_leave_it_in_order(twofour, capsys, run_copy):
+    engine = run_copy / "engines" / "onnxruntime-cpu"
+    assert twofour("profile", engine, "--batch", 3, "--seconds", 0.05, "--quiet") == 0
+    assert twofour("build", run_copy / "bundle", "--threads", 1, "--quiet") == 0
+    with locked(run_copy):
+        assert "Another twofour" in refused(twofour, capsys, "validate", engine, "--quiet")
+    capsys.readouterr()
+    assert twofour("run", run_copy) == 0
+    said = capsys.readouterr().err
+    assert "export: unchanged, kept" in said
+    assert "build onnxruntime: unchanged, kept" not in said
 
 
 def test_a_damaged_stage_is_named_and_not_used(twofour, capsys, run_copy):

@@ -86,3 +86,25 @@ def test_a_missing_key_is_named(tmp_path):
     path.write_text("name: x\nmodel: {factory: 'a:b'}\n")
     with pytest.raises(UserError, match="'data' is missing"):
         load(path)
+
+
+def test_given_weights_are_measured_as_the_dense_stage(tmp_path):
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"")
+    model = {"factory": "a:b", "weights": str(weights)}
+    training = [{"stage": "sparse", "epochs": 3, "distill": {"teacher": "dense"}}]
+    dense, sparse = load(write(tmp_path, model=model, training=training)).resolved().training
+    assert (dense.stage, dense.epochs) == ("dense", 0)
+    assert sparse.epochs == 3
+
+
+def test_a_stage_that_says_part_of_the_optimizer_has_the_rest_from_dense(tmp_path):
+    training = [
+        {"stage": "dense", "epochs": 2, "optimizer": {"name": "adamw", "lr": 0.002}},
+        {"stage": "sparse", "optimizer": {"lr": 0.001}},
+        {"stage": "qat", "optimizer": {"clip": 1.0}},
+    ]
+    _, sparse, qat = load(write(tmp_path, training=training)).resolved().training
+    assert (sparse.optimizer.name, sparse.optimizer.lr) == ("adamw", 0.001)
+    assert (qat.optimizer.name, qat.optimizer.clip) == ("adamw", 1.0)
+    assert qat.optimizer.lr == pytest.approx(2e-5)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -18,9 +19,9 @@ def stage(value, counter):
 
 def test_a_stage_is_done_once_and_again_when_its_inputs_change(tmp_path):
     counter = []
-    perform(stage(1, counter), tmp_path)
-    record = perform(stage(1, counter), tmp_path)
-    assert counter == [1]
+    assert perform(stage(1, counter), tmp_path)[1] is True
+    record, done = perform(stage(1, counter), tmp_path)
+    assert (counter, done) == ([1], False)
     assert record.metrics == {"value": 1}
     assert record.seconds >= 0
     assert record.peak_memory_bytes > 1 << 20
@@ -44,11 +45,39 @@ def test_a_damaged_record_is_named(tmp_path):
         read(tmp_path, "s")
 
 
-def test_a_stage_that_fails_leaves_no_record(tmp_path):
-    def fail(run, _key):
-        raise UserError("no")
+def fail(run, _key):
+    raise UserError("no")
 
-    perform(stage(1, []), tmp_path)
+
+def test_a_stage_that_fails_at_once_leaves_the_old_result_in_force(tmp_path):
+    counter = []
+    perform(stage(1, counter), tmp_path)
     with pytest.raises(UserError):
         perform(Stage("s", "s", {"value": 2}, fail, lambda run: []), tmp_path)
-    assert read(tmp_path, "s") is None
+    perform(stage(1, counter), tmp_path)
+    assert counter == [1]
+
+
+def test_a_stage_that_was_stopped_while_it_replaced_its_files_is_done_again(tmp_path):
+    def half(run, _key):
+        (run / "s" / "out.txt").write_text("half of 2")
+        raise KeyboardInterrupt
+
+    counter = []
+    perform(stage(1, counter), tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        perform(Stage("s", "s", {"value": 2}, half, lambda run: []), tmp_path)
+    perform(stage(1, counter), tmp_path)
+    assert counter == [1, 1]
+    assert (tmp_path / "s" / "out.txt").read_text() == "1"
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["out.txt", "stage.json"]
+
+
+def test_what_helped_to_resume_is_tidied_only_when_the_stage_is_on_record(tmp_path):
+    seen = []
+
+    def tidy(run):
+        seen.append((run / "s" / "stage.json").is_file())
+
+    perform(replace(stage(1, []), tidy=tidy), tmp_path)
+    assert seen == [True]

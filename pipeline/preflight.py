@@ -1,0 +1,51 @@
+"""What can be found wrong before hours are spent: packages, devices, the model, the first batch of each loader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..common.console import say
+from ..common.lazy import require
+from ..engines.backend import find
+from . import fingerprint
+from .recipe import Recipe
+from .stage import read
+
+_PACKAGES = ("torch", "accelerate", "safetensors", "modelopt.torch.quantization", "onnxscript")
+
+
+def preflight(recipe: Recipe, folder: Path, until: str | None) -> None:
+    """Try what the stages are going to need; quick where the network's stages were done with the same inputs.
+
+    Raises:
+        UserError: the model or the data can't be made, or a first batch can't be used.
+        MissingError: a package is missing or broken, or an engine that is not optional can't be built here.
+    """
+    if until is None:
+        for engine in recipe.engines:
+            if not engine.optional:
+                find(engine.backend).device()
+    if _is_new(recipe, folder):
+        say("loading PyTorch and ModelOpt ...")
+        for package in _PACKAGES:
+            require(package, extra="train", purpose="Training and export")
+        _try(recipe)
+
+
+def _is_new(recipe: Recipe, folder: Path) -> bool:
+    record = read(folder, "dense")
+    network = fingerprint.of_network(recipe)
+    return record is None or any(record.inputs.get(key) != value for key, value in network.items())
+
+
+def _try(recipe: Recipe) -> None:
+    from ..training.checks import checked
+    from ..training.factory import build_data, build_model
+
+    build_model(recipe.model)
+    data = build_data(recipe.data)
+    for name in ("train", "val", "calibration"):
+        next(iter(checked(getattr(data, name), name)))
+
+
+__all__ = ["preflight"]
