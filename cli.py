@@ -119,9 +119,11 @@ def build(
     from .engines.build import build_engine
     from .engines.config import EngineConfig
     from .pipeline.complaints import settings
+    from .pipeline.standalone import standalone
 
     console.configure(quiet=quiet)
-    folder, record = build_engine(bundle, settings(EngineConfig, backend=backend, threads=threads), out)
+    with standalone(bundle):
+        folder, record = build_engine(bundle, settings(EngineConfig, backend=backend, threads=threads), out)
     _result(record.model_dump(mode="json"), as_json, "\n".join([*record.notes, str(folder)]))
 
 
@@ -224,9 +226,17 @@ def main() -> None:
     except TwofourError as error:
         _stop(str(error) if isinstance(error, StoppedError) else f"error: {error}", error.exit_code)
     except Exception as error:  # a bug of ours: kept for whoever mends it, not thrown at the user
-        path = Path(tempfile.gettempdir()) / "twofour-error.txt"
-        path.write_text(traceback.format_exc(), encoding="utf-8")
-        _stop(f"error: This is a bug in twofour ({type(error).__name__}: {error}). Report it with {path}.", 1)
+        _stop(f"error: This is a bug in twofour ({type(error).__name__}: {error}). Report it with {_kept()}.", 1)
+
+
+def _kept() -> str:
+    """Where the traceback was put."""
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="twofour-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            file.write(traceback.format_exc())
+    except OSError:
+        return traceback.format_exc()
+    return file.name
 
 
 def _stop(message: str, code: int) -> None:
