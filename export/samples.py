@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
+from operator import length_hint
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from ..common.console import progress
 from ..common.errors import UserError
+from .reservoir import Reservoir
 
 Tensors = dict[str, torch.Tensor]
 Array = np.ndarray[Any, Any]
@@ -84,24 +88,31 @@ class Adapter(nn.Module):
 
 
 def collect(network: nn.Module, loader: Iterable[Any], count: int) -> tuple[dict[str, Array], Array]:
-    """The first `count` samples of a loader of (inputs, targets); fewer where it holds fewer.
+    """A uniform random sample of a loader of (inputs, targets), always the same, in one pass and in the loader's order.
+
+    Args:
+        network: whose forward() names the inputs.
+        loader: gone through once, to its end.
+        count: number of samples; all are taken where the loader holds no more. Memory holds these and one batch.
+
+    Returns:
+        Inputs by name and targets, the samples along the first axis.
 
     Raises:
         UserError: the loader is empty, or its batches can't be joined.
     """
-    inputs: list[dict[str, Array]] = []
-    targets: list[Array] = []
-    taken = 0
-    for number, batch in enumerate(loader):
-        if taken >= count:
-            break
-        named, target = _batch(network, batch, number)
-        inputs.append(named)
-        targets.append(target)
-        taken += len(target)
-    if not taken:
-        raise UserError("The validation loader is empty: there is nothing to record in the bundle.")
-    return _join(inputs, count), _stack(targets, "targets")[:count]
+    kept: Reservoir[tuple[dict[str, Array], Array]] = Reservoir(count)
+    names: set[str] | None = None
+    with progress("choose samples", length_hint(loader) or None) as advance:
+        for number, batch in enumerate(loader):
+            named, targets = _batch(network, batch, number)
+            if names is not None and named.keys() != names:
+                raise UserError("The batches of the validation loader have different inputs.", where=f"batch {number}")
+            names = set(named)
+            for row in range(len(targets)):
+                kept.offer(partial(_row, named, targets, row))
+            advance(1)
+    return _join(kept.rows())
 
 
 def _batch(network: nn.Module, batch: object, number: int) -> tuple[dict[str, Array], Array]:
@@ -115,15 +126,20 @@ def _batch(network: nn.Module, batch: object, number: int) -> tuple[dict[str, Ar
     return named, target
 
 
-def _join(batches: list[dict[str, Array]], count: int) -> dict[str, Array]:
-    if any(batch.keys() != batches[0].keys() for batch in batches):
-        raise UserError("The batches of the validation loader have different inputs.")
-    return {name: _stack([batch[name] for batch in batches], name)[:count] for name in batches[0]}
+def _row(named: Mapping[str, Array], targets: Array, row: int) -> tuple[dict[str, Array], Array]:
+    return {name: value[row].copy() for name, value in named.items()}, targets[row].copy()  # a view keeps its batch
+
+
+def _join(rows: list[tuple[dict[str, Array], Array]]) -> tuple[dict[str, Array], Array]:
+    if not rows:
+        raise UserError("The validation loader is empty: there is nothing to record in the bundle.")
+    inputs = {name: _stack([named[name] for named, _ in rows], name) for name in rows[0][0]}
+    return inputs, _stack([target for _, target in rows], "targets")
 
 
 def _stack(arrays: list[Array], name: str) -> Array:
     try:
-        return np.concatenate(arrays)
+        return np.stack(arrays)
     except ValueError as error:
         raise UserError(
             f"The batches of the validation loader can't be joined: {name} has different shapes in them.",

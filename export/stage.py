@@ -24,6 +24,7 @@ from .graph.save import save
 from .graph.two_four import check
 from .graph.values import constant, is_op
 from .recorder import Recorder
+from .reservoir import subset
 from .samples import collect
 from .torch_onnx import export
 
@@ -64,10 +65,9 @@ def export_bundle(request: ExportRequest, folder: Path) -> Manifest:
     """
     if request.metric != "accuracy":
         raise UserError(f"There is no metric called {request.metric!r}.", fix="Known: accuracy.")
-    config, training = request.config, request.network.training
+    training = request.network.training
     try:
-        wanted = max(config.reference_samples, config.eval_samples)
-        inputs, targets = collect(request.network, request.val, wanted)
+        inputs, targets = collect(request.network, request.val, request.config.eval_samples)
         with workshop(folder) as place:
             return _write(request, _by_name(request.val), inputs, targets, place, folder)
     finally:
@@ -82,22 +82,21 @@ def _write(
     request: ExportRequest, by_name: bool, inputs: dict[str, Array], targets: Array, place: Path, folder: Path
 ) -> Manifest:
     config, recorder = request.config, Recorder(request.network, by_name=by_name)
-    evaluated = {name: value[: config.eval_samples] for name, value in inputs.items()}
-    reference = {name: value[: config.reference_samples] for name, value in inputs.items()}
     answers = recorder.answer(inputs, "reference answers")
-    recorded = {name: value[: config.reference_samples] for name, value in answers.items()}
+    chosen = subset(len(targets), config.reference_samples)
+    reference, recorded = ({name: value[chosen] for name, value in whole.items()} for whole in (inputs, answers))
     model = _graph(request, by_name, inputs)
     names = save(model, place / bundle.MODEL)
     _verify(place / bundle.MODEL, request.layers)
     files.save_npz(place / bundle.REFERENCE, _grouped("inputs", reference) | _grouped("outputs", recorded))
-    files.save_npz(place / bundle.EVAL, _grouped("inputs", evaluated) | {"targets": targets[: config.eval_samples]})
+    files.save_npz(place / bundle.EVAL, _grouped("inputs", inputs) | {"targets": targets})
     few = {name: value[: config.layer_samples] for name, value in reference.items()}
     files.save_npz(place / bundle.LAYERS, recorder.layers(few, activations(model)))
     names = [*names, bundle.REFERENCE, bundle.EVAL, bundle.LAYERS]
     manifest = Manifest(
         name=request.name, files=files.hashes(place, names), inputs=_tensors(model.graph.inputs),
         outputs=_tensors(model.graph.outputs), layers=request.layers, ranges=request.ranges, metric=request.metric,
-        metrics=request.metrics, eval_metric=accuracy(answers, targets, config.eval_samples),
+        metrics=request.metrics, eval_metric=accuracy(answers, targets),
         noise_floor=recorder.noise_floor(reference, recorded), versions=versions(),
     )
     publish(place, folder, names, manifest)
@@ -132,18 +131,16 @@ def activations(model: ir.Model) -> set[str]:
     return {str(node.name).removesuffix("/QuantizeLinear") for node in quantizes}
 
 
-def accuracy(outputs: Mapping[str, Array], targets: Array, count: int) -> float:
-    """Share of right classes among the first `count` samples, from the first output.
+def accuracy(outputs: Mapping[str, Array], targets: Array) -> float:
+    """Share of right classes, from the first output.
 
     Raises:
         UserError: the targets' shape is not that of the predictions.
     """
-    classes = predictions(next(iter(outputs.values())))[:count]
-    if classes.shape != targets[:count].shape:
-        raise UserError(
-            f"The network predicts classes of shape {classes.shape}, but the targets have {targets[:count].shape}."
-        )
-    return float(np.mean(classes == targets[:count]))
+    classes = predictions(next(iter(outputs.values())))
+    if classes.shape != targets.shape:
+        raise UserError(f"The network predicts classes of shape {classes.shape}, but the targets have {targets.shape}.")
+    return float(np.mean(classes == targets))
 
 
 def _grouped(group: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -107,7 +107,7 @@ def image_folder(
         pictures = Pictures(samples, size, channels, mean, std, training and augment)
         return DataLoader(pictures, batch, shuffle=training, num_workers=workers)
 
-    return Loaders(loader(train, True), loader(val, False), loader([train[index] for index in sorted(chosen)], False))
+    return Loaders(loader(train, True), loader(val, False), loader([train[index] for index in chosen], False))
 
 
 def _samples(root: Path) -> tuple[list[tuple[Path, int]], list[tuple[Path, int]]]:
