@@ -18,7 +18,8 @@ class ExportConfig(Document):
         reference_samples: how many of the `eval_samples`, drawn at random, have their PyTorch answers recorded.
         eval_samples: validation samples, with targets, that go into the bundle to compute the metric anywhere; drawn
             at random, the same in every export, or all where there are no more.
-        layer_samples: samples, the first of the reference, whose value at every quantizer is recorded, to compare layer by layer.
+        layer_samples: samples, the first of the reference, whose value at every quantizer is recorded, to compare
+            layer by layer.
     """
 
     exporter: Literal["dynamo", "torchscript"] = "dynamo"

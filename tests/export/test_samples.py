@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
@@ -40,12 +41,40 @@ def test_outputs_without_a_tensor() -> None:
         named_outputs(None)
 
 
-def test_samples_are_joined_and_cut() -> None:
-    loader = [(torch.full((3, 2), float(i)), torch.full((3,), i)) for i in range(4)]
-    inputs, targets = collect(Net(), loader, 7)
-    assert inputs["left"].shape == (7, 2)
-    assert targets.tolist() == [0, 0, 0, 1, 1, 1, 2]
-    assert len(collect(Net(), loader, 100)[1]) == 12
+def sorted_by_class(per_class: int = 30) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Ten classes, one after the other; every input is the sample's own number."""
+    numbers = torch.arange(10 * per_class)
+    return [(part[:, None].float(), part // per_class) for part in numbers.split(7)]
+
+
+def test_samples_are_drawn_from_the_whole_loader_in_its_order() -> None:
+    inputs, targets = collect(Net(), sorted_by_class(), 100)
+    assert inputs["left"].shape == (100, 1)
+    assert set(targets.tolist()) == set(range(10))
+    assert (inputs["left"][:, 0] // 30 == targets).all()
+    assert (inputs["left"][1:, 0] > inputs["left"][:-1, 0]).all()
+    again, _ = collect(Net(), sorted_by_class(), 100)
+    assert (again["left"] == inputs["left"]).all()
+
+
+def test_all_samples_of_a_small_loader_are_kept_with_their_types() -> None:
+    for count in (300, 1000):
+        inputs, targets = collect(Net(), sorted_by_class(), count)
+        assert inputs["left"][:, 0].tolist() == list(range(300))
+        assert (inputs["left"].dtype, targets.dtype) == ("float32", "int64")
+
+
+def test_no_batch_is_held_longer_than_its_turn() -> None:
+    kept: list[Any] = []
+
+    def loader() -> Any:
+        for number in range(20):
+            batch = torch.full((8, 4), float(number)).numpy()
+            kept.append(weakref.ref(batch))
+            yield torch.from_numpy(batch), torch.zeros(8)
+
+    collect(Net(), loader(), 160)
+    assert sum(reference() is not None for reference in kept) == 0
 
 
 @pytest.mark.parametrize(("loader", "message"), [

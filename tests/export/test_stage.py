@@ -70,6 +70,17 @@ def test_layers_hold_every_activation_quantizer(request_: ExportRequest, tmp_pat
     np.testing.assert_allclose(found, tensors["body.0.conv1.input_quantizer"], atol=1e-6)
 
 
+def test_the_reference_is_drawn_from_the_samples_of_the_metric(request_: ExportRequest, tmp_path: Path) -> None:
+    export_bundle(request_, tmp_path)
+    read = bundle.read(tmp_path)
+    pool, drawn = (read.arrays(name, "inputs")["picture"] for name in ("eval.npz", "reference.npz"))
+    places = [next(index for index, one in enumerate(pool) if np.array_equal(one, sample)) for sample in drawn]
+    assert len(set(places)) == 16
+    assert places != sorted(places)
+    layers = read.arrays("layers.npz", "outputs")["logits"]
+    np.testing.assert_allclose(layers, read.arrays("reference.npz", "outputs")["logits"][:3], atol=1e-6)
+
+
 def test_a_layer_that_is_not_two_four_stops_the_export(request_: ExportRequest, tmp_path: Path) -> None:
     export_bundle(request_, tmp_path)
     lie = Layer(name="body.0.conv2", kind="Conv2d", shape=[16, 8, 3, 3], sparse=True, reason="test")

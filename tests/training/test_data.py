@@ -70,6 +70,11 @@ def test_a_folder_of_pictures_is_read(pictures):
     assert torch.equal(first, second)
 
 
+def test_the_first_pictures_that_calibrate_are_of_every_class(pictures):
+    data = image_folder(str(pictures), size=8, batch=9, calibration=18)
+    assert set(next(iter(data.calibration))[1].tolist()) == {0, 1, 2}
+
+
 def test_grey_pictures_have_one_channel(pictures):
     data = image_folder(str(pictures), size=8, channels=1, mean=[0.5], std=[0.5])
     assert next(iter(data.train))[0].shape[1] == 1
