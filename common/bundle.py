@@ -87,6 +87,7 @@ class Manifest(Document):
         metric: name of the task metric, higher is better (`accuracy`).
         metrics: metric of every training stage on the whole validation set (`{"dense": {"accuracy": 0.99}}`).
         eval_metric: the PyTorch fake-quant model's metric on the samples of `eval.npz`.
+        dense_eval_metric: the dense model's metric on those samples, or None where the export was given no dense model.
         noise_floor: PyTorch against itself, `reference.npz` with noise of 1e-5 standard deviation on its inputs.
     """
 
@@ -100,6 +101,7 @@ class Manifest(Document):
     metric: str
     metrics: dict[str, dict[str, float]]
     eval_metric: float
+    dense_eval_metric: float | None = None
     noise_floor: Agreement
     versions: dict[str, str]
 

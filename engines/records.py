@@ -159,7 +159,8 @@ class ValidationRecord(Document):
         noise_floor: PyTorch against itself under input noise of 1e-5; no runtime can be asked for more.
         value: the engine's metric on `eval.npz`.
         pytorch_value: the fake-quant model's on the same samples.
-        dense_value: the dense model's on the whole validation set, or None if no dense stage was run.
+        dense_value: the dense model's on the same samples (on the whole validation set where the bundle doesn't have
+            it), or None if no dense stage was run.
     """
 
     schema_version: Literal[1] = 1

@@ -57,12 +57,17 @@ def judge(
     with console.progress("validate", _count(reference) + _count(samples)) as advance:
         alike = _agreement(runner, reference, source.arrays(bundles.REFERENCE, "outputs"), advance)
         value, count = evaluate(runner, samples, _targets(source), source.manifest.outputs[0].name, advance)
-    dense = source.manifest.metrics.get("dense", {}).get(config.metric)
+    dense = _dense(source, config.metric)
     return ValidationRecord(
         backend=record.backend, options=config, agreement=alike, noise_floor=source.manifest.noise_floor,
         metric=config.metric, samples=count, value=value, pytorch_value=source.manifest.eval_metric,
         dense_value=dense, layers=layers, gates=_gates(config, alike, value, dense, source.manifest.eval_metric),
     )
+
+
+def _dense(source: Bundle, metric: str) -> float | None:
+    same = source.manifest.dense_eval_metric
+    return source.manifest.metrics.get("dense", {}).get(metric) if same is None else same
 
 
 def evaluate(

@@ -44,6 +44,8 @@ class ExportRequest:
         ranges: the quantizers' calibrated ranges.
         metric: name of the task metric; `accuracy` is the one there is.
         metrics: what every training stage reached.
+        dense: the network before pruning and quantization, whose metric on the bundle's samples is recorded. Defaults
+            to none.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ExportRequest:
     ranges: list[Range]
     metric: str
     metrics: dict[str, dict[str, float]]
+    dense: nn.Module | None = None
 
 
 def export_bundle(request: ExportRequest, folder: Path) -> Manifest:
@@ -97,10 +100,21 @@ def _write(
         name=request.name, files=files.hashes(place, names), inputs=_tensors(model.graph.inputs),
         outputs=_tensors(model.graph.outputs), layers=request.layers, ranges=request.ranges, metric=request.metric,
         metrics=request.metrics, eval_metric=accuracy(answers, targets),
+        dense_eval_metric=_dense_metric(request, by_name, inputs, targets),
         noise_floor=recorder.noise_floor(reference, recorded), versions=versions(),
     )
     publish(place, folder, names, manifest)
     return manifest
+
+
+def _dense_metric(request: ExportRequest, by_name: bool, inputs: dict[str, Array], targets: Array) -> float | None:
+    if request.dense is None:
+        return None
+    training = request.dense.training
+    try:
+        return accuracy(Recorder(request.dense, by_name=by_name).answer(inputs, "dense answers"), targets)
+    finally:
+        request.dense.train(training)
 
 
 def _graph(request: ExportRequest, by_name: bool, inputs: dict[str, Array]) -> ir.Model:

@@ -51,6 +51,19 @@ def test_without_a_dense_stage_the_drop_is_against_pytorch(engine, bundle, plain
     assert gate.value == pytest.approx(1 - found.value)
 
 
+def test_the_drop_is_measured_on_the_samples_of_the_engine(engine, bundle, plain_backend):
+    content = files.read_json(bundle / bundles.MANIFEST)
+    content["metrics"], content["dense_eval_metric"] = {"dense": {"accuracy": 0.0}}, 1.0
+    files.write_json(bundle / bundles.MANIFEST, content)
+    record = files.read_json(engine / "engine.json")
+    record["bundle_digest"] = files.sha256(bundle / bundles.MANIFEST)
+    files.write_json(engine / "engine.json", record)
+    found = validate_engine(engine, bundle, ValidateConfig())
+    assert found.dense_value == 1
+    assert (found.gates[0].name, found.gates[0].met) == ("max_drop", False)
+    assert found.gates[0].value == pytest.approx(1 - found.value)
+
+
 def test_samples_go_through_in_batches_of_bounded_size_the_last_one_too(monkeypatch):
     monkeypatch.setattr(validate, "BATCH", 4)
     sizes, steps = [], []

@@ -20,6 +20,18 @@ from twofour.export.config import ExportConfig
 from twofour.export.graph.load import load
 from twofour.export.stage import ExportRequest, export_bundle
 
+
+class Fixed(nn.Module):
+    """Answers one class for everything."""
+
+    def __init__(self, label: int) -> None:
+        super().__init__()
+        self.label = label
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        return nn.functional.one_hot(torch.full((len(picture),), self.label), 10).float()
+
+
 PRUNED = ["body.0.conv1", "body.1.conv1", "body.1.conv2", "up", "head"]
 
 
@@ -79,6 +91,16 @@ def test_the_reference_is_drawn_from_the_samples_of_the_metric(request_: ExportR
     assert places != sorted(places)
     layers = read.arrays("layers.npz", "outputs")["logits"]
     np.testing.assert_allclose(layers, read.arrays("reference.npz", "outputs")["logits"][:3], atol=1e-6)
+
+
+def test_the_dense_network_is_judged_on_the_same_samples(request_: ExportRequest, tmp_path: Path) -> None:
+    assert export_bundle(request_, tmp_path).dense_eval_metric is None
+    pool = files.load_npz(tmp_path / "eval.npz")
+    dense = Fixed(int(pool["targets"][0])).train()
+    wanted = np.mean(pool["targets"] == pool["targets"][0])
+    assert export_bundle(replace(request_, dense=dense), tmp_path).dense_eval_metric == pytest.approx(wanted)
+    assert bundle.read(tmp_path).manifest.dense_eval_metric == pytest.approx(wanted)
+    assert dense.training
 
 
 def test_a_layer_that_is_not_two_four_stops_the_export(request_: ExportRequest, tmp_path: Path) -> None:
