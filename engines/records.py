@@ -181,7 +181,7 @@ def read_engine(folder: Path) -> EngineRecord:
     """Read `engine.json` and check the files that it lists.
 
     Raises:
-        UserError: no engine there, its record damaged, or a file missing or changed.
+        UserError: no engine there, its record damaged, or a file missing, changed or not listed.
     """
     fix = "Build it again with `twofour build`."
     if not (folder / ENGINE).is_file():
@@ -191,7 +191,16 @@ def read_engine(folder: Path) -> EngineRecord:
     except ValidationError as error:
         raise UserError(f"engine.json is damaged ({error.errors()[0]['msg']}).", where=str(folder), fix=fix) from error
     files.verify(folder, record.files, fix)
+    for name in _needed(folder, record):
+        if name not in record.files:
+            raise UserError(f"engine.json does not list the file {name!r}.", where=str(folder), fix=fix)
     return record
+
+
+def _needed(folder: Path, record: EngineRecord) -> list[str]:
+    """What a runtime reads when it loads the engine or the baseline: the files, and weights beside them."""
+    weights = [f"{name}.data" for name in (record.engine, record.baseline)]
+    return [record.engine, record.baseline, *(name for name in weights if (folder / name).exists())]
 
 
 __all__ = [
