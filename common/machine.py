@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("twofour", "torch", "nvidia-modelopt", "accelerate", "onnx", "onnxruntime", "tensorrt", "numpy")
+_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def versions(packages: tuple[str, ...] = _PACKAGES) -> dict[str, str]:
@@ -28,11 +32,47 @@ def describe() -> dict[str, Any]:
         "cpu": _cpu_model(),
         "architecture": platform.machine(),
         "int8_instructions": _int8_instructions(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "memory_bytes": _memory(),
         "system": f"{platform.system()} {platform.release()}",
         "versions": versions(),
     }
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: those it may run on, but no more than its control groups' CPU time is worth.
+
+    A quota (of a container, say) is rounded up to whole cores; at least 1.
+    """
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([own, *_quotas()]))
+
+
+def _quotas() -> Iterator[int]:
+    """The CPU quota of each control group that this process is in, in cores; groups without one are left out."""
+    for folder in _groups():
+        for files in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+            with suppress(OSError, ValueError):
+                quota, period = (int(word) for name in files for word in (folder / name).read_text().split())
+                if quota > 0 < period:
+                    yield math.ceil(quota / period)
+
+
+def _groups() -> Iterator[Path]:
+    """The folders of this process's control groups, version 2 or the CPU's of version 1, up to the root.
+
+    A container may see its own group as the root under another name than the kernel says.
+    """
+    try:
+        lines = _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if not controllers or "cpu" in controllers.split(","):
+            names = [name for name in group.split("/") if name not in ("", "..")]
+            for depth in range(len(names), -1, -1):
+                yield Path(_GROUPS, controllers, *names[:depth])
 
 
 def _cpuinfo(key: str) -> str:
@@ -59,4 +99,4 @@ def _memory() -> int | None:
         return None
 
 
-__all__ = ["describe", "versions"]
+__all__ = ["describe", "usable_cores", "versions"]

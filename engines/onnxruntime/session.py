@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ...common.errors import MissingError, UserError
+from ...common.machine import usable_cores
 
 _ERRORS_ONLY = 3
 _FIX = "Build it again with `twofour build`, or export the bundle again."
@@ -27,11 +27,6 @@ def runtime() -> ModuleType:
             f"The package 'onnxruntime' is missing or broken ({type(error).__name__}: {error}).",
             fix="Install it with: pip install --force-reinstall onnxruntime",
         ) from error
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_session(path: Path, threads: int | None, optimized: Path | None = None) -> Any:
@@ -71,4 +66,4 @@ def _options(package: ModuleType, threads: int | None, optimized: Path | None) -
     return options
 
 
-__all__ = ["open_session", "runtime", "usable_cores"]
+__all__ = ["open_session", "runtime"]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from twofour.common.errors import MissingError
+from twofour.common.machine import usable_cores
 from twofour.engines.onnxruntime.backend import backend
-from twofour.engines.onnxruntime.session import open_session, usable_cores
+from twofour.engines.onnxruntime.session import open_session
 
 
 @pytest.fixture
