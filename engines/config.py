@@ -21,7 +21,7 @@ class EngineConfig(Document):
     """
 
     backend: Backend = "onnxruntime"
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, strict=True)] | None = None
     optional: bool = False
 
 
@@ -34,12 +34,13 @@ class ProfileConfig(Document):
         runs: least number of inferences of each batch size and arm.
         warmup: seconds of inferences that are not counted.
         max_latency_ms: gate on the engine's median latency at the first batch size, or None for no gate.
-        min_speedup: gate on the speed-up over FP32 at the first batch size, or None for no gate.
+        min_speedup: gate on the speed-up over FP32 at the first batch size, met where the lower end of its 95 %
+            interval reaches it; None for no gate.
     """
 
-    batch: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [1, 8]
+    batch: Annotated[list[Annotated[int, Field(ge=1, strict=True)]], Field(min_length=1)] = [1, 8]
     seconds: Annotated[float, Field(gt=0)] = 3.0
-    runs: Annotated[int, Field(ge=10)] = 50
+    runs: Annotated[int, Field(ge=10, strict=True)] = 50
     warmup: Annotated[float, Field(ge=0)] = 0.2
     max_latency_ms: Annotated[float, Field(gt=0)] | None = None
     min_speedup: Annotated[float, Field(gt=0)] | None = None
