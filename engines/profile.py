@@ -65,26 +65,31 @@ def profile(
     )
 
 
-def profile_engine(folder: Path, config: ProfileConfig, bundle: Path | None = None) -> ProfileRecord:
+def profile_engine(
+    folder: Path, config: ProfileConfig, bundle: Path | None = None, engine: EngineConfig | None = None
+) -> ProfileRecord:
     """Time a built engine beside its FP32 baseline on the bundle's real inputs; writes `profile/profile.json`.
 
     Args:
         folder: the engine's folder.
         config: batch sizes, time, runs and gates; a gate that isn't met is in the record, not raised.
         bundle: the bundle's folder. Defaults to where the engine says it lies.
+        engine: its `threads`, unless None, are those of both arms. Defaults to the threads that it was built with.
 
     Raises:
         UserError: no whole engine or bundle there, or a batch size that the engine refuses.
         MissingError: this machine lacks what the backend needs.
     """
     record, source = open_engine(folder, bundle)
+    threads = engine.threads if engine is not None else None
+    options = record.options if threads is None else record.options.model_copy(update={"threads": threads})
     runs = backends.find(record.backend)
     arms: dict[str, Runner] = {}
     try:
         for name, file in (("int8", record.engine), ("fp32", record.baseline)):
-            arms[name] = runs.load(folder / file, record.options)
+            arms[name] = runs.load(folder / file, options)
         inputs = source.arrays(bundles.REFERENCE, "inputs")
-        result = _watched(record.backend, arms, inputs, config, record.options)
+        result = _watched(record.backend, arms, inputs, config, options)
     finally:
         for arm in arms.values():
             arm.close()
@@ -119,7 +124,7 @@ def profile_model(
 def _watched(
     backend: str, arms: Mapping[str, Runner], inputs: Arrays | Inputs, config: ProfileConfig, engine: EngineConfig
 ) -> ProfileRecord:
-    with console.progress("profile", PER_BATCH * len(config.batch)) as advance:
+    with console.progress("profile", PER_BATCH * len(config.batch), still=True) as advance:
         return profile(backend, arms, inputs, config, advance, engine.threads)
 
 
@@ -141,9 +146,10 @@ def _time(
 
     def on_progress(share: float) -> None:
         nonlocal told
-        if on_step is not None:
-            on_step(int(PER_BATCH * share) - told)
-        told = int(PER_BATCH * share)
+        steps = int(PER_BATCH * share) - told
+        if on_step is not None and steps:
+            on_step(steps)
+        told += steps
 
     calls: dict[str, Callable[[], Any]] = {name: partial(arm.infer, inputs) for name, arm in arms.items()}
     return interleaved(
@@ -162,7 +168,7 @@ def _gates(config: ProfileConfig, latencies: list[Latency], ratios: list[Ratio])
         value = latencies[0].p50
         gates.append(Gate(name="max_latency_ms", limit=limit, value=value, met=value <= limit))
     if (limit := config.min_speedup) is not None:
-        value = ratios[0].speedup
+        value = ratios[0].low
         gates.append(Gate(name="min_speedup", limit=limit, value=value, met=value >= limit))
     return gates
 
