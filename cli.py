@@ -155,21 +155,29 @@ def profile(
 def validate(
     target: Annotated[Path, typer.Argument(help="An engine folder or a bundle.")],
     backend: Backend = "onnxruntime",
-    max_drop: Annotated[float | None, typer.Option("--max-drop", help="Gate: largest loss of the metric.")] = 0.01,
-    min_agreement: Annotated[float | None, typer.Option(help="Gate: least share of equal predictions.")] = 0.995,
+    max_drop: Annotated[float | None, typer.Option("--max-drop", help="Gate: largest loss of the metric.")] = None,
+    min_agreement: Annotated[float | None, typer.Option(help="Gate: least share of equal predictions.")] = None,
+    min_snr_db: Annotated[float | None, typer.Option(help="Gate: least signal-to-noise ratio in dB.")] = None,
+    no_gates: Annotated[bool, typer.Option("--no-gates", help="No gates but those given here.")] = False,
     bundle: Bundle = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Check an engine against the PyTorch reference and on real samples."""
+    """Check an engine against the PyTorch reference and on real samples.
+
+    Gates that aren't given are those of the engine's last validation, such as the recipe's; without one, a loss of
+    0.01 and an agreement of 0.995.
+    """
     from .engines.commands import validate_target
-    from .engines.config import EngineConfig, ValidateConfig
+    from .engines.config import EngineConfig
     from .pipeline.complaints import settings
     from .pipeline.tables import validation_table
 
     console.configure(quiet=quiet)
-    config = settings(ValidateConfig, max_drop=max_drop, min_agreement=min_agreement)
-    record = validate_target(target, config, settings(EngineConfig, backend=backend), bundle)
+    record = validate_target(
+        target, settings(EngineConfig, backend=backend), max_drop=max_drop, min_agreement=min_agreement,
+        min_snr_db=min_snr_db, gates=not no_gates, bundle=bundle,
+    )
     _result(record.model_dump(mode="json"), as_json, validation_table(record))
     _gates(record.gates)
 

@@ -33,7 +33,10 @@ def build_engine(bundle: Path, config: EngineConfig, out: Path | None = None) ->
 
 
 def engine_of(target: Path, config: EngineConfig) -> Path:
-    """The engine folder that `target` means: itself, or the engine of a bundle, built first if need be."""
+    """The engine folder that `target` means: itself, or the engine of a bundle, built first if need be.
+
+    An engine that was built from this very bundle stays, unless `config` asks for other threads than it has.
+    """
     if (target / ENGINE).is_file() or not (target / bundles.MANIFEST).is_file():
         read_engine(target)
         return target
@@ -49,7 +52,8 @@ def _current(folder: Path, bundle: Path, config: EngineConfig) -> bool:
     if not (folder / ENGINE).is_file():
         return False
     record = read_engine(folder)
-    return record.options.threads == config.threads and record.bundle_digest == bundles.read(bundle).digest
+    suits = config.threads is None or record.options.threads == config.threads
+    return suits and record.bundle_digest == bundles.read(bundle).digest
 
 
 __all__ = ["build_engine", "engine_of"]

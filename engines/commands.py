@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from pydantic import ValidationError
+
+from ..common import console, files
+from ..common.errors import UserError
 from ..common.lock import locked
 from .build import engine_of
 from .config import EngineConfig, ProfileConfig, ValidateConfig
 from .profile import profile_engine, profile_model
-from .records import ProfileRecord, ValidationRecord
+from .records import VALIDATION, ProfileRecord, ValidationRecord
 from .validate import validate_engine
+
+_NO_GATES = {"max_drop": None, "min_agreement": None, "min_snr_db": None}
 
 
 def profile_target(
     target: Path, config: ProfileConfig, engine: EngineConfig, bundle: Path | None = None
 ) -> ProfileRecord:
     """Measure an engine folder or bundle side by side with FP32, or a plain ONNX file alone.
+
+    Args:
+        target: any of these.
+        config: batch sizes, time, runs and gates.
+        engine: backend, and threads of every arm; None is what the engine was built with.
+        bundle: the bundle's folder. Defaults to where the engine says it lies.
 
     Raises:
         UserError: `target` is none of these, or is damaged.
@@ -24,20 +37,56 @@ def profile_target(
         return profile_model(target, config, engine)
     folder = engine_of(target, engine)
     with locked(folder):
-        return profile_engine(folder, config, bundle)
+        return profile_engine(folder, config, bundle, engine)
 
 
 def validate_target(
-    target: Path, config: ValidateConfig, engine: EngineConfig, bundle: Path | None = None
+    target: Path, engine: EngineConfig, *, max_drop: float | None = None, min_agreement: float | None = None,
+    min_snr_db: float | None = None, gates: bool = True, bundle: Path | None = None,
 ) -> ValidationRecord:
     """Check an engine folder, or the engine of a bundle (built first if need be).
 
+    Args:
+        target: an engine folder or a bundle.
+        engine: backend, and threads if the engine must be built.
+        max_drop: see `ValidateConfig`. Defaults, like the other gates, to what the engine was last validated with,
+            or else to `ValidateConfig`'s own.
+        min_agreement: likewise.
+        min_snr_db: likewise.
+        gates: False drops the defaults, so that only the gates given here are judged.
+        bundle: the bundle's folder. Defaults to where the engine says it lies.
+
     Raises:
-        UserError: `target` is neither, or is damaged.
+        UserError: `target` is neither, or is damaged, or a gate is impossible.
     """
+    asked = {"max_drop": max_drop, "min_agreement": min_agreement, "min_snr_db": min_snr_db}
+    given = {name: value for name, value in asked.items() if value is not None}
+    _config(given)  # an impossible gate is said before anything is built
     folder = engine_of(target, engine)
     with locked(folder):
-        return validate_engine(folder, bundle, config)
+        kept = _recorded(folder).model_dump() | ({} if gates else _NO_GATES)
+        return validate_engine(folder, bundle, _config(kept | given))
+
+
+def _recorded(folder: Path) -> ValidateConfig:
+    """What the engine was last validated with, or the defaults."""
+    path = folder / "validate" / VALIDATION
+    if not path.is_file():
+        return ValidateConfig()
+    try:
+        return ValidateConfig.model_validate(files.read_json(path)["options"])
+    except (UserError, ValidationError, KeyError, TypeError):
+        console.warn(f"{path} is damaged; the gates are the usual ones.")
+        return ValidateConfig()
+
+
+def _config(values: dict[str, Any]) -> ValidateConfig:
+    try:
+        return ValidateConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{first['msg']} (given: {first['input']!r}).", where=name, fix="Correct this gate.") from error
 
 
 __all__ = ["profile_target", "validate_target"]

@@ -99,7 +99,7 @@ def _engine_commands(engine: Engine) -> list[tuple[str, str]]:
     return [
         (f"The engine, {name}", _line(build, engine.folder)),
         ("Its times", _line("profile", engine.folder) + _timing(engine)),
-        ("Its answers", _line("validate", engine.folder)),
+        ("Its answers", _line("validate", engine.folder) + _asked(engine)),
     ]
 
 
@@ -108,6 +108,16 @@ def _timing(engine: Engine) -> str:
         return ""
     options = engine.profile.options
     return "".join(f" --batch {batch}" for batch in options.batch) + f" --seconds {options.seconds:g}"
+
+
+def _asked(engine: Engine) -> str:
+    """The gates as options of `twofour validate`."""
+    if engine.validation is None:
+        return ""
+    options = engine.validation.options
+    gates = {"max-drop": options.max_drop, "min-agreement": options.min_agreement, "min-snr-db": options.min_snr_db}
+    given = "".join(f" --{name} {value!r}" for name, value in gates.items() if value is not None)
+    return (" --no-gates" if options.max_drop is None or options.min_agreement is None else "") + given
 
 
 def _line(command: str, path: str) -> str:

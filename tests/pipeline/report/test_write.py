@@ -1,3 +1,4 @@
+import json
 import os
 import re
 from html.parser import HTMLParser
@@ -86,7 +87,20 @@ def test_the_commands_reproduce_what_was_asked(finished):
     assert found[0] == "twofour run recipe.yaml --out ../digits-resnet-again"
     assert "twofour build bundle --backend onnxruntime --out engines/onnxruntime-cpu" in found
     assert "twofour profile engines/onnxruntime-cpu --batch 1 --batch 8 --seconds 3" in found
+    assert "twofour validate engines/onnxruntime-cpu --max-drop 0.01 --min-agreement 0.995" in found
     assert found[-1] == "twofour report ."
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    ({"max_drop": None, "min_agreement": None}, "--no-gates"),
+    ({"max_drop": None, "min_snr_db": -2.5}, "--no-gates --min-agreement 0.995 --min-snr-db -2.5"),
+    ({"max_drop": 0.1, "min_snr_db": 30}, "--max-drop 0.1 --min-agreement 0.995 --min-snr-db 30.0"),
+])
+def test_the_gates_are_reproduced(finished, options, said):
+    path = finished / "engines/onnxruntime-cpu/validate/validation.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"options": content["options"] | options}))
+    assert f"twofour validate engines/onnxruntime-cpu {said}" in [line for _, line in commands(collect(finished))]
 
 
 def test_a_name_can_not_become_a_command(hostile):
