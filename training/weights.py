@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from ..common import files
@@ -25,10 +25,14 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     Args:
         path: the file.
         tensors: any device and strides; stored contiguous, and each one alone even where two share memory.
+
+    Raises:
+        UserError: the disk is full or the folder can't be written; a file that was there stays as it was.
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    content = save(plain)
     with files.atomic(path) as temporary:
-        save_file(plain, temporary)
+        temporary.write_bytes(content)  # safetensors' own writing hides the system's error, such as a full disk
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -1,4 +1,6 @@
 import os
+import resource
+import signal
 
 import pytest
 import torch
@@ -24,6 +26,27 @@ def test_safetensors_and_pt_files_both_load(tmp_path):
         target = nn.Linear(4, 2)
         load_weights(target, tmp_path / name)
         assert torch.equal(target.weight, source.weight)
+
+
+@pytest.fixture
+def little_room():
+    """The kernel itself refuses to write beyond 64 KiB, as it does when a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_is_said_and_leaves_the_old_weights(tmp_path, little_room):
+    path = tmp_path / "w.safetensors"
+    save_tensors(path, {"w": torch.ones(3)})
+    old = path.read_bytes()
+    with pytest.raises(UserError, match=r"w\.safetensors: .*no room left"):
+        save_tensors(path, {"w": torch.ones(100_000)})
+    assert path.read_bytes() == old
+    assert [item.name for item in tmp_path.iterdir()] == ["w.safetensors"]
 
 
 def test_shared_and_strided_tensors_survive(tmp_path):
