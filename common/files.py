@@ -6,8 +6,11 @@ import errno
 import hashlib
 import json
 import os
+import re
+import shutil
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +21,13 @@ import numpy as np
 from .errors import UserError
 
 _TEMPORARY = ".tmp"
+_OUR_FILE = re.compile(r"\..+\.\d+-\d+\.tmp")
+_OUR_FOLDER = re.compile(r"\..+\.\d+\.tmp|\.bundle\.tmp")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DAMAGED = (  # all that NumPy and zipfile were seen to raise on an archive that isn't whole, or is of another kind
+    ValueError, EOFError, KeyError, OverflowError, MemoryError, NotImplementedError, RuntimeError, zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @contextmanager
@@ -41,10 +50,19 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Delete the temporary files that a killed process left below `folder`; call it only with the folder locked."""
+    """Delete what a killed process left below `folder`; call it only with the folder locked.
+
+    Only what has the name and kind of our own temporaries: the files of `atomic`, the folders in which an ONNX file
+    (`.NAME.PID.tmp`) or a bundle (`.bundle.tmp`) is written.
+    """
     for left in folder.rglob(f".*{_TEMPORARY}"):
         with suppress(OSError):
-            left.unlink()
+            if left.is_symlink():
+                continue
+            if _OUR_FILE.fullmatch(left.name) and left.is_file():
+                left.unlink()
+            elif _OUR_FOLDER.fullmatch(left.name) and left.is_dir():
+                shutil.rmtree(left)
 
 
 def _flush(path: Path) -> None:
@@ -72,6 +90,18 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _reading(path: Path, fix: str | None = None) -> Iterator[None]:
+    """Turn the operating system's refusal to read `path` into a `UserError`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError("This file is missing.", where=str(path), fix=fix) from error
+    except OSError as error:
+        fix = "Correct its permissions." if isinstance(error, PermissionError) else None
+        raise UserError(f"This file can't be read ({error.strerror or error}).", where=str(path), fix=fix) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     with atomic(path) as temporary:
@@ -87,12 +117,11 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: it is missing or is not JSON.
+        UserError: it is missing, can't be read, or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError("This file is missing.", where=str(path), fix="Run the stage that makes it again.") from error
+        with _reading(path, "Run the stage that makes it again."):
+            return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"This file is damaged: it is not JSON ({error}).", where=str(path)) from error
 
@@ -107,26 +136,41 @@ def load_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Read named arrays and never a pickle.
 
     Raises:
-        UserError: the file is missing, damaged, or holds Python objects (reading those could run code).
+        UserError: the file is missing, can't be read, is damaged, or holds Python objects (reading those could run
+            code).
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except FileNotFoundError as error:
-        raise UserError("This file is missing.", where=str(path)) from error
-    except ValueError as error:
-        raise UserError(
-            "This file holds pickled Python objects, which twofour never loads because they can run code.",
-            where=str(path),
-            fix="Store plain numeric arrays.",
-        ) from error
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"This file is damaged ({error}).", where=str(path)) from error
+    with _reading(path), path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise UserError("This file is damaged: it is no .npz archive.", where=str(path))
+        file.seek(0)
+        try:
+            return _arrays(file)
+        except _DAMAGED as error:
+            if "allow_pickle" not in str(error):
+                raise UserError(f"This file is damaged ({error or type(error).__name__}).", where=str(path)) from error
+            raise UserError(
+                "This file holds pickled Python objects, which twofour never loads because they can run code.",
+                where=str(path),
+                fix="Store plain numeric arrays.",
+            ) from error
+
+
+def _arrays(file: Any) -> dict[str, np.ndarray[Any, Any]]:
+    with np.load(file, allow_pickle=False) as archive:
+        found = {name: archive[name] for name in archive.files}
+    strange = [name for name, value in found.items() if not isinstance(value, np.ndarray)]
+    if strange:
+        raise ValueError(f"{strange[0]!r} is no array")
+    return found
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal; the file is read in pieces."""
-    with path.open("rb") as file:
+    """The SHA-256 of a file's content, in hexadecimal; the file is read in pieces.
+
+    Raises:
+        UserError: it is missing or can't be read.
+    """
+    with _reading(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
 
 

@@ -1,7 +1,10 @@
 import os
+import pickle
 import resource
 import signal
 import threading
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,6 +99,54 @@ def test_a_damaged_npz_is_said(tmp_path, content):
         files.load_npz(path)
 
 
+def test_a_damaged_npz_never_ends_in_a_bug(tmp_path):
+    path, random = tmp_path / "x.npz", np.random.default_rng(0)
+    files.save_npz(path, {"a/b": np.arange(40.0), "c": np.arange(5)})
+    whole = path.read_bytes()
+    for _ in range(150):
+        content = bytearray(whole[: random.integers(1, len(whole) + 1)] if random.random() < 0.2 else whole)
+        content[random.integers(len(content))] ^= 1 << random.integers(8)
+        path.write_bytes(content)
+        try:
+            files.load_npz(path)
+        except UserError as error:
+            assert "damaged" in str(error)
+
+
+@pytest.mark.parametrize("write", [
+    lambda path: np.save(path, np.zeros(3)),
+    lambda path: path.write_bytes(pickle.dumps([1])),
+    lambda path: zipfile.ZipFile(path, "w").writestr("readme.txt", "no array"),
+])
+def test_a_file_of_another_kind_is_not_said_to_be_a_pickle(tmp_path, write):
+    write(tmp_path / "x.npy")
+    (tmp_path / "x.npy").rename(tmp_path / "x.npz")
+    with pytest.raises(UserError, match=r"x\.npz: This file is damaged"):
+        files.load_npz(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("read", [files.sha256, files.read_json, files.load_npz])
+@pytest.mark.parametrize(("error", "said"), [
+    (PermissionError(13, "Permission denied"), "can't be read .Permission denied.*permissions"),
+    (OSError(5, "Input/output error"), "can't be read .Input/output error"),
+    (FileNotFoundError(2, "No such file"), "missing"),
+])
+def test_a_file_that_can_not_be_read_is_named(tmp_path, monkeypatch, read, error, said):
+    def refuse(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(UserError, match=f"x: This file .*{said}"):
+        read(tmp_path / "x")
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
+    for read in (files.sha256, files.read_json, files.load_npz):
+        with pytest.raises(UserError, match="can't be read"):
+            read(tmp_path)
+
+
 def test_a_changed_or_lost_file_is_named(tmp_path):
     (tmp_path / "a").write_text("1")
     known = files.hashes(tmp_path, ["a"])
@@ -131,5 +182,23 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
     (tmp_path / "deep").mkdir()
     for name in ("x.json", "deep/.x.json.12-34.tmp", ".y.npz.1-2.tmp"):
         (tmp_path / name).write_text("")
+    for name in ("deep/.engine.onnx.77.tmp", ".bundle.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half.onnx").write_text("")
     files.sweep(tmp_path)
     assert [item.name for item in sorted(tmp_path.rglob("*"))] == ["deep", "x.json"]
+
+
+def test_what_others_left_is_not_swept(tmp_path):
+    (tmp_path / "theirs").write_text("")
+    kept = [".notes.tmp", ".notes.2024.tmp", "x.1-2.tmp", ".x.1-2.tmp.txt"]
+    for name in kept:
+        (tmp_path / name).write_text("")
+    folders = [".cache.tmp", ".x.1-2.tmp"]
+    for name in folders:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("")
+    (tmp_path / ".link.1-2.tmp").symlink_to(tmp_path / "theirs")
+    before = sorted(tmp_path.rglob("*"))
+    files.sweep(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
