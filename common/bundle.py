@@ -143,7 +143,7 @@ def read(folder: Path) -> Bundle:
         if name not in manifest.files:
             raise UserError(f"bundle.json does not list {name}.", where=str(folder), fix=_FIX)
     if WEIGHTS not in manifest.files and (folder / WEIGHTS).exists():
-        raise UserError(f"bundle.json does not list {WEIGHTS}, which lies beside the model.", where=str(folder), fix=_FIX)
+        raise UserError(f"bundle.json does not list {WEIGHTS}, found beside the model.", where=str(folder), fix=_FIX)
     return Bundle(folder, manifest)
 
 
