@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..common.schema import Document
+
+_OLDEST_DYNAMO = 18
 
 
 class ExportConfig(Document):
@@ -14,7 +16,7 @@ class ExportConfig(Document):
 
     Attributes:
         exporter: `dynamo` (torch.export) or `torchscript`.
-        opset: ONNX opset of the graph.
+        opset: ONNX opset of the graph; `torchscript` writes all from 13 to 23, `dynamo` from 18 on.
         reference_samples: how many of the `eval_samples`, drawn at random, have their PyTorch answers recorded.
         eval_samples: validation samples, with targets, that go into the bundle to compute the metric anywhere; drawn
             at random, the same in every export, or all where there are no more.
@@ -27,6 +29,15 @@ class ExportConfig(Document):
     reference_samples: Annotated[int, Field(ge=1)] = 256
     eval_samples: Annotated[int, Field(ge=1)] = 1024
     layer_samples: Annotated[int, Field(ge=1)] = 4
+
+    @model_validator(mode="after")
+    def _opset_of_the_exporter(self) -> ExportConfig:
+        if self.exporter == "dynamo" and self.opset < _OLDEST_DYNAMO:
+            raise ValueError(
+                f"the dynamo exporter writes opset {_OLDEST_DYNAMO} or newer, not {self.opset}; "
+                f"set opset to {_OLDEST_DYNAMO} or more, or exporter to torchscript"
+            )
+        return self
 
 
 __all__ = ["ExportConfig"]

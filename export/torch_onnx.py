@@ -25,7 +25,7 @@ from .graph.transposes import fold_weight_transposes
 from .qdq import marked_copy
 from .samples import Adapter, Tensors, named_inputs, named_outputs
 
-_OLDEST_DYNAMO, _NEWEST_TORCHSCRIPT = 18, 20
+_NEWEST_TORCHSCRIPT = 20
 _PREFIX = "network."
 
 
@@ -41,9 +41,8 @@ def export(network: nn.Module, example: object, config: ExportConfig) -> ir.Mode
         A graph whose quantizers and weighted nodes carry PyTorch's names, with BatchNormalization folded.
 
     Raises:
-        UserError: the network can't be traced, or exporter and opset don't go together.
+        UserError: the network can't be traced, or its graph can't be brought to the opset.
     """
-    check_opset(config)
     by_name = isinstance(example, Mapping)
     inputs = {name: _two_or_more(value.detach().cpu()) for name, value in named_inputs(network, example).items()}
     inputs = {name: value.float() if value.is_floating_point() else value for name, value in inputs.items()}
@@ -60,20 +59,6 @@ def export(network: nn.Module, example: object, config: ExportConfig) -> ir.Mode
 def _passes(model: ir.Model) -> tuple[Pass, ...]:
     model.producer_name, model.doc_string = "twofour", None
     return (fold_constants, fold_weight_transposes, fold_batchnorm, tidy, name_weighted_nodes)
-
-
-def check_opset(config: ExportConfig) -> None:
-    """Refuse an opset that the exporter can't write.
-
-    Raises:
-        UserError: naming the exporter that can.
-    """
-    if config.exporter == "dynamo" and config.opset < _OLDEST_DYNAMO:
-        raise UserError(
-            f"The dynamo exporter writes opset {_OLDEST_DYNAMO} or newer, not {config.opset}.",
-            where="export.opset",
-            fix=f"Set opset to {_OLDEST_DYNAMO} or more, or exporter to torchscript.",
-        )
 
 
 def _two_or_more(value: torch.Tensor) -> torch.Tensor:
@@ -195,4 +180,4 @@ def _check_complete(model: ir.Model, names: set[str]) -> None:
         raise TwofourError("The exporter lost every quantizer of the network.")
 
 
-__all__ = ["check_opset", "export"]
+__all__ = ["export"]

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from twofour.export.config import ExportConfig
+
+
+def test_dynamo_with_an_old_opset_is_refused_when_the_recipe_is_read() -> None:
+    with pytest.raises(ValidationError, match="dynamo exporter writes opset 18 or newer, not 17; set opset to 18"):
+        ExportConfig.model_validate({"exporter": "dynamo", "opset": 17})
+    assert ExportConfig(exporter="dynamo", opset=18).opset == 18
+    assert ExportConfig(exporter="torchscript", opset=13).opset == 13
