@@ -27,7 +27,7 @@ ensure_venv() {
     fi
     echo "Installing twofour[$extras] into .venv (about two minutes the first time) ..." >&2
     if ! .venv/bin/python -m pip install --quiet --editable ".[$extras]" 2>.venv/install.log; then
-        if grep -qiE 'connection (error|broken|refused|reset)|name resolution|failed to resolve|timed out|network is unreachable|max retries' .venv/install.log; then
+        if grep -qiE 'connection (error|broken|refused|reset)|name resolution|failed to resolve|timed out|network is unreachable|max retries|from versions: none' .venv/install.log; then
             fail "pip can't reach the package index: check the network and run $0 again. Details: .venv/install.log"
         fi
         fail "the installation failed: $(grep -m 1 '^ERROR' .venv/install.log || tail -n 1 .venv/install.log) Details: .venv/install.log"
