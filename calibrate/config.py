@@ -19,7 +19,7 @@ class CalibrateConfig(Document):
     """
 
     method: Literal["max", "percentile", "entropy", "mse"] = "entropy"
-    batches: Annotated[int, Field(ge=1)] | None = None
+    batches: Annotated[int, Field(ge=1, strict=True)] | None = None
     percentile: Annotated[float, Field(gt=0, le=100)] = 99.99
 
 

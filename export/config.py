@@ -25,10 +25,10 @@ class ExportConfig(Document):
     """
 
     exporter: Literal["dynamo", "torchscript"] = "dynamo"
-    opset: Annotated[int, Field(ge=13, le=23)] = 21
-    reference_samples: Annotated[int, Field(ge=1)] = 256
-    eval_samples: Annotated[int, Field(ge=1)] = 1024
-    layer_samples: Annotated[int, Field(ge=1)] = 4
+    opset: Annotated[int, Field(ge=13, le=23, strict=True)] = 21
+    reference_samples: Annotated[int, Field(ge=1, strict=True)] = 256
+    eval_samples: Annotated[int, Field(ge=1, strict=True)] = 1024
+    layer_samples: Annotated[int, Field(ge=1, strict=True)] = 4
 
     @model_validator(mode="after")
     def _opset_of_the_exporter(self) -> ExportConfig:

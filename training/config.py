@@ -104,7 +104,7 @@ class TrainConfig(Document):
 
     stage: StageName
     method: Literal["supervised", "asp", "qat"] | None = None
-    epochs: Annotated[int, Field(ge=0)] | None = None
+    epochs: Annotated[int, Field(ge=0, strict=True)] | None = None
     optimizer: OptimizerConfig | None = None
     layers: LayersConfig = LayersConfig()
     distill: DistillConfig | None = None
