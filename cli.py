@@ -142,11 +142,14 @@ def profile(
     from .engines.commands import profile_target
     from .engines.config import EngineConfig, ProfileConfig
     from .pipeline.complaints import settings
+    from .pipeline.standalone import standalone
     from .pipeline.tables import profile_table
 
     console.configure(quiet=quiet)
     engine = settings(EngineConfig, backend=backend, threads=threads)
-    record = profile_target(target, settings(ProfileConfig, batch=batch or [1, 8], seconds=seconds), engine, bundle)
+    config = settings(ProfileConfig, batch=batch or [1, 8], seconds=seconds)
+    with standalone(target):
+        record = profile_target(target, config, engine, bundle)
     _result(record.model_dump(mode="json"), as_json, profile_table(record))
     _gates(record.gates)
 
@@ -171,13 +174,14 @@ def validate(
     from .engines.commands import validate_target
     from .engines.config import EngineConfig
     from .pipeline.complaints import settings
+    from .pipeline.standalone import standalone
     from .pipeline.tables import validation_table
 
     console.configure(quiet=quiet)
-    record = validate_target(
-        target, settings(EngineConfig, backend=backend), max_drop=max_drop, min_agreement=min_agreement,
-        min_snr_db=min_snr_db, gates=not no_gates, bundle=bundle,
-    )
+    gates = {"max_drop": max_drop, "min_agreement": min_agreement, "min_snr_db": min_snr_db}
+    with standalone(target):
+        engine = settings(EngineConfig, backend=backend)
+        record = validate_target(target, engine, **gates, gates=not no_gates, bundle=bundle)
     _result(record.model_dump(mode="json"), as_json, validation_table(record))
     _gates(record.gates)
 
