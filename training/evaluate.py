@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import nn
 
 from ..common import console
@@ -17,8 +16,7 @@ from .checks import checked, logits_for
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, loader: Iterable[Any], name: str = "val", accelerator: Accelerator | None = None,
-    batches: int | None = None,
+    model: nn.Module, loader: Iterable[Any], name: str = "val", batches: int | None = None
 ) -> dict[str, float]:
     """Accuracy and mean cross-entropy.
 
@@ -26,7 +24,6 @@ def evaluate(
         model: its mode is put back afterwards.
         loader: yields (inputs, targets).
         name: what it is called in errors. Defaults to `val`.
-        accelerator: shares the batches among its processes. Defaults to this process alone.
         batches: stop after so many. Defaults to all.
 
     Returns:
@@ -38,14 +35,10 @@ def evaluate(
     training = model.training
     model.eval()
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    rank, count = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     sums = torch.zeros(3, dtype=torch.float64)
     for index, inputs, targets in checked(islice(iter(loader), batches), name):
-        if index % count == rank:
-            sums += _scores(model, inputs.to(device), targets.to(device), f"{name} loader, batch {index}")
+        sums += _scores(model, inputs.to(device), targets.to(device), f"{name} loader, batch {index}")
     model.train(training)
-    if accelerator and count > 1:
-        sums = accelerator.reduce(sums.to(accelerator.device)).cpu()
     return {"accuracy": float(sums[0] / sums[2]), "loss": float(sums[1] / sums[2])}
 
 

@@ -1,4 +1,4 @@
-"""The training loop, over Hugging Face Accelerate: one process or many, CPU or GPU.
+"""The training loop of one process; Hugging Face Accelerate places it on CPU or GPU, in the precision set for it.
 
 Every epoch starts from random states that only the seed, the stage and the epoch's number decide, so that a run
 continued from a checkpoint ends with the very weights of one that was never stopped.
@@ -6,7 +6,7 @@ continued from a checkpoint ends with the very weights of one that was never sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,9 +82,9 @@ class _Loop:
             _place(plan.distiller.teacher, self.accelerator.device, self.format)
 
     def run(self) -> tuple[Metrics, list[Metrics]]:
-        evaluate(self.model, self.data.val, accelerator=self.accelerator, batches=self.accelerator.num_processes)
+        evaluate(self.model, self.data.val, batches=1)
         done, history = self._resume()
-        length = _length(self.data.train) // self.accelerator.num_processes
+        length = _length(self.data.train)
         if done < self.plan.epochs:
             with console.progress(f"train {self.plan.stage}", (self.plan.epochs - done) * length) as advance:
                 for epoch in range(done + 1, self.plan.epochs + 1):
@@ -103,34 +103,23 @@ class _Loop:
         return found.epoch, found.history
 
     def _save(self, epoch: int, history: list[Metrics]) -> None:
-        if self.accelerator.is_main_process:
-            tensors = checkpoint.pack(self.bare, self.optimizer)
-            checkpoint.save(self.folder, self.plan.key, checkpoint.Checkpoint(epoch, tensors, history))
-        self.accelerator.wait_for_everyone()
+        tensors = checkpoint.pack(self.bare, self.optimizer)
+        checkpoint.save(self.folder, self.plan.key, checkpoint.Checkpoint(epoch, tensors, history))
 
     def _epoch(self, epoch: int, length: int, advance: Callable[[int], None]) -> Metrics:
         seed_all(self.plan.seed, self.plan.stage, epoch, self.data.train)
         self.model.train()
-        total, rate, done = 0.0, 0.0, 0
-        for index, inputs, targets in self._share(checked(self.data.train, "train")):
-            rate = learning_rate(self.plan.optimizer, (epoch - 1) * length + done, self.plan.epochs * length)
+        losses, rate = [], 0.0
+        for index, inputs, targets in checked(self.data.train, "train"):
+            rate = learning_rate(self.plan.optimizer, (epoch - 1) * length + index, self.plan.epochs * length)
             set_rate(self.optimizer, rate)
-            total += self._step(inputs, targets, epoch, index)
-            done += 1
+            losses.append(self._step(inputs, targets, epoch, index))
             advance(1)
-        return {"epoch": epoch, "train_loss": total / max(done, 1), **self._evaluate(), "lr": rate}
+        return {"epoch": epoch, "train_loss": sum(losses) / len(losses), **self._evaluate(), "lr": rate}
 
     def _evaluate(self) -> Metrics:
-        metrics = evaluate(self.model, self.data.val, accelerator=self.accelerator)
+        metrics = evaluate(self.model, self.data.val)
         return {"loss": metrics["loss"], "accuracy": metrics["accuracy"]}
-
-    def _share(self, batches: Iterable[Any]) -> Iterator[Any]:
-        group: list[Any] = []
-        for batch in batches:
-            group.append(batch)
-            if len(group) == self.accelerator.num_processes:
-                yield group[self.accelerator.process_index]
-                group.clear()
 
     def _step(self, inputs: torch.Tensor, targets: torch.Tensor, epoch: int, index: int) -> float:
         inputs, targets = inputs.to(self.accelerator.device), targets.to(self.accelerator.device)

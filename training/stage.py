@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from torch import nn
 
 from ..common import files
@@ -83,11 +82,9 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     masks, layers = _masks(request, network)
     extra = _one_shot(network, data, masks) if request.train.stage == "sparse" else {}
     metrics, history = fit(network, data, _plan(request, masks), folder)
-    if PartialState().is_main_process:
-        _write(request, folder, network, masks, layers)
-        files.write_json(folder / METRICS, {**metrics, **extra, "history": history})
-        checkpoint.clear(folder)
-    PartialState().wait_for_everyone()
+    _write(request, folder, network, masks, layers)
+    files.write_json(folder / METRICS, {**metrics, **extra, "history": history})
+    checkpoint.clear(folder)
     say_metrics(request.train.stage, metrics)
     return metrics
 
