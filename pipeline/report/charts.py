@@ -48,9 +48,9 @@ def accuracy(run: Run) -> Markup | None:
     steps = _accuracy_steps(run)
     if not steps:
         return None
-    dense = next((value for name, value, _ in steps if name == "Dense"), None)
+    dense = next((value for name, value, *_ in steps if name == "Dense"), None)
     drop = max((e.validation.options.max_drop or 0 for e in run.engines if e.validation), default=0)
-    kept = [value for name, value, _ in steps if name != _PRUNED]
+    kept = [value for name, value, *_ in steps if name != _PRUNED]
     scale = linear([*kept, *([dense - max(drop, 0.01)] if dense is not None else [])], _tick, most=1.0)
     rules = [] if dense is None else [Rule(dense, "the dense model", "accent")]
     if dense is not None and drop:
@@ -61,28 +61,24 @@ def accuracy(run: Run) -> Markup | None:
     return chart("Accuracy, stage by stage", rows, scale, note=note, rules=rules, entries=entries)
 
 
-def _accuracy_steps(run: Run) -> list[tuple[str, float, str | None]]:
-    steps: list[tuple[str, float | None, str | None]] = []
+def _accuracy_steps(run: Run) -> list[tuple[str, float, str | None, bool]]:
+    steps: list[tuple[str, float | None, str | None, bool]] = []
     for stage in run.stages:
         if stage.name == "sparse":
-            steps.append((_PRUNED, stage.metrics.one_shot_accuracy if stage.metrics else None, None))
+            steps.append((_PRUNED, stage.metrics.one_shot_accuracy if stage.metrics else None, None, stage.stale))
         if stage.metrics is not None:
-            steps.append((title(stage), stage.metrics.accuracy, None))
+            steps.append((title(stage), stage.metrics.accuracy, None, stage.stale))
     for engine in run.engines:
         if engine.validation is not None:
-            steps.append(
-                (
-                    f"Engine, {engine_title(engine)}",
-                    engine.validation.value,
-                    f"on {count(engine.validation.samples, 'sample')}",
-                )
-            )
-    return [(name, value, detail) for name, value, detail in steps if value is not None]
+            detail = f"on {count(engine.validation.samples, 'sample')}"
+            steps.append((f"Engine, {engine_title(engine)}", engine.validation.value, detail, bool(engine.stale)))
+    return [(name, value, detail, stale) for name, value, detail, stale in steps if value is not None]
 
 
-def _accuracy_row(name: str, value: float, detail: str | None, dense: float | None, scale: Scale) -> Row:
+def _accuracy_row(name: str, value: float, detail: str | None, stale: bool, dense: float | None, scale: Scale) -> Row:
     beyond = value < scale.low
     change = None if dense is None or name == "Dense" else points(value - dense)
+    change = "outdated: not of this dense model" if stale else change
     change = "off the axis, to the left" if beyond else change
     tone = "int8" if name.startswith(("INT8", "Engine")) else "fp32"
     detail = ", ".join(part for part in (change, detail) if part) or None

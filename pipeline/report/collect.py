@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from ...common.bundle import MANIFEST, Layer, Manifest, Range
+from ...common.bundle import Layer, Manifest, Range
 from ...common.errors import UserError
 from ...common.files import read_json, sha256
 from ...engines.records import EngineRecord, ProfileRecord, ValidationRecord
+from .chain import outdated, planned
 
 _T = TypeVar("_T")
-_TRAINING = ("dense", "sparse", "calibrate", "qat")
+_BUNDLE = "bundle/bundle.json"
+_OTHER_BUNDLE = (
+    "This engine was built from another bundle than the one that lies in this run now. Its figures are those of the "
+    "other one."
+)
+_OLD_BUNDLE = (
+    "The bundle of this engine was exported before stages of this run were done again, or differs from what the recipe "
+    "asks for now. The engine's figures are not of the stages shown here."
+)
 
 
 class _Lenient(BaseModel):
@@ -23,7 +32,7 @@ class _Lenient(BaseModel):
 
 
 class Cost(_Lenient):
-    """What the report shows of a `stage.json`: seconds, bytes, versions and the moment it was done."""
+    """What the report needs of a `stage.json`: seconds, bytes, versions, the moment it was done, and hashes."""
 
     stage: str
     key: str = ""
@@ -31,6 +40,8 @@ class Cost(_Lenient):
     peak_memory_bytes: int | None = None
     versions: dict[str, str] = {}
     finished: str = ""
+    inputs: dict[str, Any] = {}
+    outputs: dict[str, str] = {}
 
 
 class Summary(_Lenient):
@@ -64,23 +75,33 @@ class Metrics(_Lenient):
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage; `cost` is None where it was begun and not finished."""
+    """One stage.
+
+    Attributes:
+        cost: None where it was begun and not finished.
+        stale: it was made from what the stages before it no longer hold.
+    """
 
     name: str
     folder: str
     cost: Cost | None
     metrics: Metrics | None = None
+    stale: bool = False
 
 
 @dataclass(frozen=True)
 class Engine:
-    """One engine folder, and what was measured on it so far; `stale`: built from another bundle than is here."""
+    """One engine folder, and what was measured on it so far.
+
+    Attributes:
+        stale: why its figures don't belong to the rest of the run; empty where they do.
+    """
 
     folder: str
     record: EngineRecord
     profile: ProfileRecord | None = None
     validation: ValidationRecord | None = None
-    stale: bool = False
+    stale: str = ""
 
 
 @dataclass
@@ -91,7 +112,7 @@ class Run:
         name: the recipe's name, or the folder's.
         recipe: the recipe's content; empty where it is missing.
         recipe_text: the recipe as written.
-        stages: those that were begun, in the order of the pipeline.
+        stages: those of the recipe that were begun, in the order of the pipeline.
         layers: the weighted layers and the decision on each; empty before pruning.
         ranges: of the network that was exported, or of the last calibrated one.
         absent: backends of the recipe that have no engine here, and why.
@@ -148,17 +169,18 @@ def collect(folder: Path) -> Run:
     """
     reader = _Reader(folder)
     text, recipe = _recipe(reader)
-    run = Run(str(recipe.get("name") or folder.resolve().name), recipe, text, _stages(reader))
+    plan = planned(recipe)
+    run = Run(str(recipe.get("name") or folder.resolve().name), recipe, text, _stages(reader, plan))
     if not text and not run.stages:
         raise UserError(
             "This folder holds no run (no recipe.yaml and no stage).",
             where=str(folder),
             fix="Name a run folder.",
         )
-    run.manifest = reader.read("bundle/bundle.json", Manifest)
-    run.engines = _engines(reader)
-    run.layers = (run.manifest.layers if run.manifest else None) or reader.read("sparse/layers.json", list[Layer]) or []
-    run.ranges = (run.manifest.ranges if run.manifest else None) or _ranges(reader)
+    run.manifest = reader.read(_BUNDLE, Manifest)
+    run.engines = _engines(reader, any(stage.name == "export" and stage.stale for stage in run.stages))
+    run.layers = (run.manifest.layers if run.manifest else None) or _first(reader, plan, "layers.json", list[Layer])
+    run.ranges = (run.manifest.ranges if run.manifest else None) or _first(reader, plan, "ranges.json", list[Range])
     run.absent = _absent(reader, recipe, run.engines)
     run.problems = reader.problems
     return run
@@ -177,16 +199,21 @@ def _recipe(reader: _Reader) -> tuple[str, dict[str, Any]]:
     return text, content if isinstance(content, dict) else {}
 
 
-def _stages(reader: _Reader) -> list[Stage]:
-    folders = [*_TRAINING, "export"]
+def _stages(reader: _Reader, plan: tuple[str, ...]) -> list[Stage]:
+    folders = list(plan)
     for engine in _engine_folders(reader.folder):
         folders += [engine, f"{engine}/profile", f"{engine}/validate"]
-    return [_stage(reader, folder) for folder in folders if (reader.folder / folder).is_dir()]
+    found = [_stage(reader, folder, folder in plan) for folder in folders if (reader.folder / folder).is_dir()]
+    stale = outdated({stage.folder: stage.cost for stage in found if stage.cost}, plan)
+    return [replace(stage, stale=stage.folder in stale) for stage in found]
 
 
-def _stage(reader: _Reader, folder: str) -> Stage:
+def _stage(reader: _Reader, folder: str, has_metrics: bool) -> Stage:
     cost = reader.read(f"{folder}/stage.json", Cost)
-    metrics = reader.read(f"{folder}/metrics.json", Metrics) if folder in _TRAINING else None
+    path = f"{folder}/metrics.json"
+    metrics = reader.read(path, Metrics) if has_metrics else None
+    if cost and metrics and sha256(reader.folder / path) != cost.outputs.get(path, sha256(reader.folder / path)):
+        cost = None  # it is being done again, and its record is that of the time before
     return Stage(cost.stage if cost else folder, folder, cost, metrics)
 
 
@@ -194,24 +221,27 @@ def _engine_folders(run: Path) -> list[str]:
     return sorted(f"engines/{path.parent.name}" for path in (run / "engines").glob("*/engine.json"))
 
 
-def _engines(reader: _Reader) -> list[Engine]:
+def _engines(reader: _Reader, old_bundle: bool) -> list[Engine]:
     found = []
     for folder in _engine_folders(reader.folder):
         record: EngineRecord | None = reader.read(f"{folder}/engine.json", EngineRecord)
         if record is not None:
             profile = reader.read(f"{folder}/profile/profile.json", ProfileRecord)
             validation = reader.read(f"{folder}/validate/validation.json", ValidationRecord)
-            found.append(Engine(folder, record, profile, validation, _stale(reader.folder, record)))
+            stale = _other_bundle(reader.folder, record) or (_OLD_BUNDLE if old_bundle else "")
+            found.append(Engine(folder, record, profile, validation, stale))
     return found
 
 
-def _stale(run: Path, record: EngineRecord) -> bool:
-    manifest = run / "bundle" / MANIFEST
-    return manifest.is_file() and sha256(manifest) != record.bundle_digest
+def _other_bundle(run: Path, record: EngineRecord) -> str:
+    manifest = run / _BUNDLE
+    return _OTHER_BUNDLE if manifest.is_file() and sha256(manifest) != record.bundle_digest else ""
 
 
-def _ranges(reader: _Reader) -> list[Range]:
-    return reader.read("qat/ranges.json", list[Range]) or reader.read("calibrate/ranges.json", list[Range]) or []
+def _first(reader: _Reader, plan: tuple[str, ...], name: str, kind: Any) -> list[Any]:
+    """The file from the last stage of the recipe that has it."""
+    found = (reader.read(f"{folder}/{name}", kind) for folder in reversed(plan))
+    return next((content for content in found if content), [])
 
 
 def _absent(reader: _Reader, recipe: dict[str, Any], engines: list[Engine]) -> dict[str, str]:

@@ -40,10 +40,13 @@ def gates(engine: Engine) -> list[Gate]:
 
 def headline(run: Run) -> tuple[Tone, str]:
     """The one sentence that sums the run up."""
-    judged = [gate for engine in run.engines for gate in gates(engine)]
+    current = [engine for engine in run.engines if not engine.stale]
+    judged = [gate for engine in current for gate in gates(engine)]
     missed = [gate.name for gate in judged if not gate.met]
     if not run.engines:
         return "none", "This run has no engine yet; what it has so far is below."
+    if not current:
+        return "none", "The engine here is not of the stages shown here: run the recipe again to build it anew."
     if missed:
         return "bad", f"{len(missed)} of {count(len(judged), 'gate')} missed: {', '.join(missed)}."
     if not judged:

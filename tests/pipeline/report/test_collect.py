@@ -1,8 +1,10 @@
 import json
 
 import pytest
+import yaml
 
 from twofour.common.errors import UserError
+from twofour.common.files import sha256
 from twofour.pipeline.report.collect import collect
 
 
@@ -70,3 +72,60 @@ def test_an_engine_of_another_bundle_is_stale(finished):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="holds no run"):
         collect(tmp_path)
+
+
+def link(run):
+    """Record in every stage what it was made from, as a run does."""
+    before = {}
+    for name in ("dense", "sparse", "calibrate", "qat", "export"):
+        path = run / name / "stage.json"
+        metrics = run / name / "metrics.json"
+        outputs = {f"{name}/metrics.json": sha256(metrics)} if metrics.exists() else {}
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"inputs": {"from": before}, "outputs": outputs}))
+        before = {name: outputs}
+
+
+def retrained(run):
+    """The dense stage was done again and gave another accuracy."""
+    metrics = run / "dense" / "metrics.json"
+    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"accuracy": 0.9123}))
+    record = run / "dense" / "stage.json"
+    outputs = {"dense/metrics.json": sha256(metrics)}
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"outputs": outputs}))
+
+
+def test_a_bundle_of_earlier_stages_is_stale_and_so_is_its_engine(finished):
+    link(finished)
+    run = collect(finished)
+    assert not any(stage.stale for stage in run.stages)
+    assert not run.engines[0].stale
+    retrained(finished)
+    run = collect(finished)
+    assert [stage.name for stage in run.stages if stage.stale] == ["sparse", "calibrate", "qat", "export"]
+    assert "done again" in run.engines[0].stale
+
+
+def test_a_stage_that_is_being_done_again_is_not_finished(finished):
+    link(finished)
+    metrics = finished / "calibrate" / "metrics.json"
+    metrics.write_text(metrics.read_text() + " ")
+    found = {stage.name: stage for stage in collect(finished).stages}
+    assert found["calibrate"].cost is None
+    assert found["qat"].stale
+    assert found["export"].stale
+
+
+def test_a_stage_that_left_the_recipe_is_not_shown(finished):
+    link(finished)
+    recipe = yaml.safe_load((finished / "recipe.yaml").read_text())
+    recipe["training"] = [stage for stage in recipe["training"] if stage["stage"] != "qat"]
+    (finished / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    (finished / "qat" / "ranges.json").write_text("[")
+    run = collect(finished)
+    assert run.metrics("qat") is None
+    assert [stage.name for stage in run.stages if stage.stale] == ["export"]
+    assert run.engines[0].stale
+    (finished / "bundle" / "bundle.json").unlink()
+    run = collect(finished)
+    assert len(run.ranges) == 40
+    assert run.problems == []

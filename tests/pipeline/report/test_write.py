@@ -82,6 +82,17 @@ def test_an_engine_of_another_bundle_is_said(finished):
     assert "built from another bundle" in "".join(read(write_report(finished)).text)
 
 
+def test_a_new_dense_accuracy_does_not_stand_beside_an_old_engine(finished):
+    path = finished / "export/stage.json"
+    assert "outdated" not in write_report(finished).read_text()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"inputs": {"from": {"qat": {"qat/weights": "old"}}}}))
+    text = "".join(read(write_report(finished)).text)
+    assert "exported before stages of this run were done again" in text
+    assert "outdated: not of this dense model" in text
+    assert "run the recipe again" in text
+    assert "gates are met" not in text
+
+
 def test_the_commands_reproduce_what_was_asked(finished):
     found = [line for _, line in commands(collect(finished))]
     assert found[0] == "twofour run recipe.yaml --out ../digits-resnet-again"
