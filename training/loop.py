@@ -82,10 +82,10 @@ class _Loop:
             _place(plan.distiller.teacher, self.accelerator.device, self.format)
 
     def run(self) -> tuple[Metrics, list[Metrics]]:
-        evaluate(self.model, self.data.val, batches=1)
         done, history = self._resume()
-        length = _length(self.data.train)
         if done < self.plan.epochs:
+            evaluate(self.model, self.data.val, batches=1)  # what is wrong with it shows before the first epoch
+            length = _length(self.data.train)
             with console.progress(f"train {self.plan.stage}", (self.plan.epochs - done) * length) as advance:
                 for epoch in range(done + 1, self.plan.epochs + 1):
                     history.append(self._epoch(epoch, length, advance))

@@ -62,8 +62,9 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     """Run one stage and leave `weights.safetensors` and `metrics.json` in `folder`.
 
     A sparse stage prunes in one shot and retrains; it leaves `masks.safetensors` and `layers.json` too, and the
-    accuracy before retraining in its metrics. A qat stage keeps the masks and ranges that it is given. An unfinished
-    run of the same stage is continued from its last epoch.
+    accuracy before retraining in its metrics. A qat stage keeps the masks and ranges that it is given. A run of the
+    same stage whose checkpoint is there is continued from its last epoch; after the last one nothing is trained and
+    the same files are written again. The checkpoint stays until `forget` is called.
 
     Args:
         request: what to do.
@@ -84,9 +85,13 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     metrics, history = fit(network, data, _plan(request, masks), folder)
     _write(request, folder, network, masks, layers)
     files.write_json(folder / METRICS, {**metrics, **extra, "history": history})
-    checkpoint.clear(folder)
     say_metrics(request.train.stage, metrics)
     return metrics
+
+
+def forget(folder: Path) -> None:
+    """Delete the checkpoints in a stage's folder; call it when the stage is on record as done."""
+    checkpoint.clear(folder)
 
 
 def _network(request: StageRequest) -> nn.Module:
@@ -144,4 +149,4 @@ def _write(
         write_ranges(folder, read_ranges(request.student))
 
 
-__all__ = ["StageRequest", "train_stage"]
+__all__ = ["StageRequest", "forget", "train_stage"]

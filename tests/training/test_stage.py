@@ -9,7 +9,7 @@ from twofour.training import loop
 from twofour.training.calibration import calibration_stage
 from twofour.training.masks import is_two_four
 from twofour.training.restore import load_stage, read_layers, read_masks, read_ranges
-from twofour.training.stage import train_stage
+from twofour.training.stage import forget, train_stage
 from twofour.training.weights import read_tensors
 
 
@@ -47,7 +47,21 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(tmp_path, ask, m
     assert train_stage(request, killed) == metrics
     assert same(whole, killed)
     assert (whole / "metrics.json").read_text() == (killed / "metrics.json").read_text()
+    forget(killed)
     assert sorted(path.name for path in killed.iterdir()) == ["metrics.json", "weights.safetensors"]
+
+
+@pytest.mark.parametrize("stage", ["dense", "sparse"])
+def test_a_stage_killed_before_it_is_on_record_ends_at_once_with_the_same_files(tmp_path, ask, monkeypatch, stage):
+    request = ask(stage, 2)
+    metrics = train_stage(request, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert "checkpoint-0002.safetensors" in before
+    (tmp_path / "weights.safetensors").unlink()
+    monkeypatch.setattr(loop, "learning_rate", None)  # no step can be taken
+    torch.manual_seed(99)
+    assert train_stage(request, tmp_path) == metrics
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_checkpoint_of_other_inputs_is_not_used(tmp_path, ask, monkeypatch):
