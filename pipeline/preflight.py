@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from ..common.console import say
@@ -27,8 +28,10 @@ def preflight(recipe: Recipe, folder: Path, until: str | None) -> None:
                 find(engine.backend).device()
     if _is_new(recipe, folder):
         say("loading PyTorch and ModelOpt ...")
-        for package in _PACKAGES:
-            require(package, extra="train", purpose="Training and export")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # ModelOpt's, on versions of packages that twofour doesn't use with it
+            for package in _PACKAGES:
+                require(package, extra="train", purpose="Training and export")
         _try(recipe)
 
 

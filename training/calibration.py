@@ -50,7 +50,7 @@ def calibration_stage(
     insert(network)
     seed_all(seed, "calibrate", 1, loaders.calibration)
     ranges = calibrate(network, loaders.calibration, config)
-    metrics = evaluate(network, loaders.val)
+    metrics = evaluate(network, loaders.val, stage="calibrate")
     save_tensors(folder / WEIGHTS, network.state_dict())
     write_ranges(folder, ranges)
     write_masks(folder, masks, layers)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -69,4 +70,23 @@ def check_loss(loss: torch.Tensor, epoch: int, step: int) -> None:
         )
 
 
-__all__ = ["answer", "check_labels", "check_loss", "checked", "logits_for"]
+def check_metrics(metrics: Mapping[str, float], where: str) -> None:
+    """Everything measured on a loader is finite.
+
+    Args:
+        metrics: name to value.
+        where: loader, stage and epoch.
+
+    Raises:
+        UserError: it is not; nothing was written of this epoch, the epochs before it are kept.
+    """
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise UserError(
+                f"The network computes NaN or infinity: its {name} is {value}. The last whole epoch, if any, is kept.",
+                where=where,
+                fix="Lower the learning rate, or set `clip` in the stage's optimizer; check the weights it starts from.",
+            )
+
+
+__all__ = ["answer", "check_labels", "check_loss", "check_metrics", "checked", "logits_for"]

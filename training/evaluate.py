@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..common import console
-from .checks import checked, logits_for
+from .checks import check_metrics, checked, logits_for
 
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, loader: Iterable[Any], name: str = "val", batches: int | None = None
+    model: nn.Module, loader: Iterable[Any], name: str = "val", batches: int | None = None, stage: str = ""
 ) -> dict[str, float]:
     """Accuracy and mean cross-entropy.
 
@@ -25,12 +25,14 @@ def evaluate(
         loader: yields (inputs, targets).
         name: what it is called in errors. Defaults to `val`.
         batches: stop after so many. Defaults to all.
+        stage: stage and epoch, for errors. Defaults to none.
 
     Returns:
         `accuracy`, 0 to 1, and `loss`.
 
     Raises:
-        UserError: the loader is empty or a batch can't be used; loader and batch are named.
+        UserError: the loader is empty or a batch can't be used (loader and batch are named), or the result is NaN or
+            infinite (loader and stage are named).
     """
     training = model.training
     model.eval()
@@ -39,7 +41,9 @@ def evaluate(
     for index, inputs, targets in checked(islice(iter(loader), batches), name):
         sums += _scores(model, inputs.to(device), targets.to(device), f"{name} loader, batch {index}")
     model.train(training)
-    return {"accuracy": float(sums[0] / sums[2]), "loss": float(sums[1] / sums[2])}
+    metrics = {"accuracy": float(sums[0] / sums[2]), "loss": float(sums[1] / sums[2])}
+    check_metrics(metrics, f"{stage}, {name} loader" if stage else f"{name} loader")
+    return metrics
 
 
 def _scores(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> torch.Tensor:

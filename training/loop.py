@@ -61,8 +61,8 @@ def fit(model: nn.Module, data: Data, plan: Plan, folder: Path) -> tuple[Metrics
         `accuracy` and `lr` (of the last step) of each epoch.
 
     Raises:
-        UserError: a batch can't be used (loader and batch named), the loss became NaN or infinite (the checkpoint of
-            the epoch before is kept), or a checkpoint is damaged.
+        UserError: a batch can't be used (loader and batch named), the loss became NaN or infinite in training or in
+            evaluation (the checkpoint of the epoch before is kept), or a checkpoint is damaged.
     """
     return _Loop(model, data, plan, folder).run()
 
@@ -84,13 +84,13 @@ class _Loop:
     def run(self) -> tuple[Metrics, list[Metrics]]:
         done, history = self._resume()
         if done < self.plan.epochs:
-            evaluate(self.model, self.data.val, batches=1)  # what is wrong with it shows before the first epoch
+            self._evaluate(done, batches=1)  # what is wrong with it shows before the first epoch
             length = _length(self.data.train)
             with console.progress(f"train {self.plan.stage}", (self.plan.epochs - done) * length) as advance:
                 for epoch in range(done + 1, self.plan.epochs + 1):
                     history.append(self._epoch(epoch, length, advance))
                     self._save(epoch, history)
-        last = {name: history[-1][name] for name in ("accuracy", "loss")} if history else self._evaluate()
+        last = {name: history[-1][name] for name in ("accuracy", "loss")} if history else self._evaluate(0)
         _place(self.bare, torch.device("cpu"), torch.contiguous_format)
         return last, history
 
@@ -115,10 +115,11 @@ class _Loop:
             set_rate(self.optimizer, rate)
             losses.append(self._step(inputs, targets, epoch, index))
             advance(1)
-        return {"epoch": epoch, "train_loss": sum(losses) / len(losses), **self._evaluate(), "lr": rate}
+        return {"epoch": epoch, "train_loss": sum(losses) / len(losses), **self._evaluate(epoch), "lr": rate}
 
-    def _evaluate(self) -> Metrics:
-        metrics = evaluate(self.model, self.data.val)
+    def _evaluate(self, epoch: int, batches: int | None = None) -> Metrics:
+        stage = f"{self.plan.stage}, epoch {epoch}"
+        metrics = evaluate(self.model, self.data.val, batches=batches, stage=stage)
         return {"loss": metrics["loss"], "accuracy": metrics["accuracy"]}
 
     def _step(self, inputs: torch.Tensor, targets: torch.Tensor, epoch: int, index: int) -> float:

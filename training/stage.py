@@ -123,7 +123,7 @@ def _masks(request: StageRequest, network: nn.Module) -> tuple[dict[str, torch.T
 
 def _one_shot(network: nn.Module, data: Data, masks: dict[str, torch.Tensor]) -> Metrics:
     MaskKeeper(network, masks).apply()
-    metrics = evaluate(network, data.val)
+    metrics = evaluate(network, data.val, stage="sparse, before retraining")
     say_metrics("pruned, before retraining", metrics)
     return {"one_shot_accuracy": metrics["accuracy"]}
 

@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+from twofour.calibrate import calibrate
 from twofour.calibrate.config import CalibrateConfig
 from twofour.common.errors import UserError
 from twofour.training import loop
@@ -10,7 +11,7 @@ from twofour.training.calibration import calibration_stage
 from twofour.training.masks import is_two_four
 from twofour.training.restore import load_stage, read_layers, read_masks, read_ranges
 from twofour.training.stage import forget, train_stage
-from twofour.training.weights import read_tensors
+from twofour.training.weights import read_tensors, save_tensors
 
 
 class Killed(BaseException):
@@ -128,3 +129,49 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path,
     with pytest.raises(UserError, match=r"epoch 2, batch 1 of the train loader.*nan"):
         train_stage(ask("dense", 3), tmp_path)
     assert (tmp_path / "checkpoint-0001.safetensors").is_file()
+
+
+def test_a_last_step_that_diverges_is_told_and_the_checkpoint_before_it_is_kept(tmp_path, ask, monkeypatch):
+    real, steps = loop._Loop._step, []
+
+    def step(self, inputs, targets, epoch, index):
+        loss = real(self, inputs, targets, epoch, index)
+        if (epoch, index) == (2, len(self.data.train) - 1):
+            next(self.bare.parameters()).data.fill_(float("nan"))
+            steps.append(epoch)
+        return loss
+
+    monkeypatch.setattr(loop._Loop, "_step", step)
+    with pytest.raises(UserError, match="dense, epoch 2, val loader: .*its loss is nan") as raised:
+        train_stage(ask("dense", 3), tmp_path)
+    assert steps == [2]
+    assert raised.value.exit_code == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-0001.safetensors", "checkpoint.json"]
+    assert "NaN" not in (tmp_path / "checkpoint.json").read_text()
+
+
+@pytest.mark.parametrize(("stage", "epochs"), [("dense", 0), ("dense", 1), ("sparse", 1)])
+def test_weights_that_are_nan_are_told_before_anything_is_written(tmp_path, ask, model, stage, epochs):
+    train_stage(ask("dense", 0), tmp_path / "good")
+    weights = read_tensors(tmp_path / "good" / "weights.safetensors")
+    next(iter(weights.values())).fill_(float("nan"))
+    save_tensors(tmp_path / "bad.safetensors", weights)
+    bad = model.model_copy(update={"weights": str(tmp_path / "bad.safetensors")})
+    with pytest.raises(UserError, match=rf"{stage}, .*val loader: .*NaN"):
+        train_stage(ask(stage, epochs, model=bad), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_calibration_that_ends_in_nan_writes_nothing(tmp_path, ask, model, data, monkeypatch):
+    train_stage(ask("dense", 0), tmp_path / "dense")
+    real = calibrate.calibrate
+
+    def diverge(network, loader, config):
+        ranges = real(network, loader, config)
+        next(network.parameters()).data.fill_(float("nan"))
+        return ranges
+
+    monkeypatch.setattr(calibrate, "calibrate", diverge)
+    with pytest.raises(UserError, match="calibrate, val loader"):
+        calibration_stage(model, data, CalibrateConfig(method="max", batches=1), tmp_path / "dense", tmp_path / "c", 0)
+    assert not (tmp_path / "c").exists()
