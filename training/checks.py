@@ -85,7 +85,7 @@ def check_metrics(metrics: Mapping[str, float], where: str) -> None:
             raise UserError(
                 f"The network computes NaN or infinity: its {name} is {value}. The last whole epoch, if any, is kept.",
                 where=where,
-                fix="Lower the learning rate, or set `clip` in the stage's optimizer; check the weights it starts from.",
+                fix="Lower the learning rate, or set `clip` in the stage's optimizer; check the weights that it got.",
             )
 
 
