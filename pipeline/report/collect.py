@@ -209,10 +209,10 @@ def _stages(reader: _Reader, plan: tuple[str, ...]) -> list[Stage]:
 
 
 def _stage(reader: _Reader, folder: str, has_metrics: bool) -> Stage:
-    cost = reader.read(f"{folder}/stage.json", Cost)
+    cost: Cost | None = reader.read(f"{folder}/stage.json", Cost)
     path = f"{folder}/metrics.json"
-    metrics = reader.read(path, Metrics) if has_metrics else None
-    if cost and metrics and sha256(reader.folder / path) != cost.outputs.get(path, sha256(reader.folder / path)):
+    metrics: Metrics | None = reader.read(path, Metrics) if has_metrics else None
+    if cost and metrics and path in cost.outputs and cost.outputs[path] != sha256(reader.folder / path):
         cost = None  # it is being done again, and its record is that of the time before
     return Stage(cost.stage if cost else folder, folder, cost, metrics)
 
@@ -240,8 +240,11 @@ def _other_bundle(run: Path, record: EngineRecord) -> str:
 
 def _first(reader: _Reader, plan: tuple[str, ...], name: str, kind: Any) -> list[Any]:
     """The file from the last stage of the recipe that has it."""
-    found = (reader.read(f"{folder}/{name}", kind) for folder in reversed(plan))
-    return next((content for content in found if content), [])
+    for folder in reversed(plan):
+        content: list[Any] | None = reader.read(f"{folder}/{name}", kind)
+        if content:
+            return content
+    return []
 
 
 def _absent(reader: _Reader, recipe: dict[str, Any], engines: list[Engine]) -> dict[str, str]:
