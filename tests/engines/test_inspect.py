@@ -10,6 +10,7 @@ from twofour.common import files
 from twofour.common.bundle import Layer
 from twofour.common.errors import UserError
 from twofour.engines.inspect import inspect, layer_rows
+from twofour.engines.share import two_four_share
 from twofour.engines.records import LayerEvidence
 
 
@@ -33,7 +34,7 @@ def test_an_onnx_file(tmp_path, network):
     assert found.layers[1].violations > 0
     assert found.qdq.quantize == 2
     assert found.sizes == {"m.onnx": (tmp_path / "m.onnx").stat().st_size}
-    assert 0.8 < found.two_four_share < 0.9
+    assert 0.8 < two_four_share(found.layers) < 0.9
     heads, rows = layer_rows(found)
     assert rows[0][: len(heads) - 1] == ["fc1", "Gemm", "96 x 64", "yes", f"{found.layers[0].zeros:.1%}", "int8"]
 
