@@ -12,7 +12,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from ..common import bundle, files
+from ..common import bundle, console, files
 from ..common.agreement import predictions
 from ..common.bundle import Layer, Manifest, Range, Tensor
 from ..common.errors import TwofourError, UserError
@@ -118,6 +118,7 @@ def _dense_metric(request: ExportRequest, by_name: bool, inputs: dict[str, Array
 
 
 def _graph(request: ExportRequest, by_name: bool, inputs: dict[str, Array]) -> ir.Model:
+    console.say(f"export: tracing the network ({request.config.exporter})")
     example = {name: torch.from_numpy(value[:2].copy()) for name, value in inputs.items()}
     return export(request.network, example if by_name else tuple(example.values()), request.config)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
+from operator import length_hint
 from typing import Any
 
 import torch
@@ -38,12 +39,19 @@ def evaluate(
     model.eval()
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     sums = torch.zeros(3, dtype=torch.float64)
-    for index, inputs, targets in checked(islice(iter(loader), batches), name):
-        sums += _scores(model, inputs.to(device), targets.to(device), f"{name} loader, batch {index}")
+    with console.progress(f"measure on {name}", _steps(loader, batches)) as advance:
+        for index, inputs, targets in checked(islice(iter(loader), batches), name):
+            sums += _scores(model, inputs.to(device), targets.to(device), f"{name} loader, batch {index}")
+            advance(1)
     model.train(training)
     metrics = {"accuracy": float(sums[0] / sums[2]), "loss": float(sums[1] / sums[2])}
     check_metrics(metrics, f"{stage}, {name} loader" if stage else f"{name} loader")
     return metrics
+
+
+def _steps(loader: Iterable[Any], batches: int | None) -> int | None:
+    known = length_hint(loader, 0) or batches
+    return min(known, batches) if known and batches else known
 
 
 def _scores(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> torch.Tensor:

@@ -6,6 +6,7 @@ continued from a checkpoint ends with the very weights of one that was never sto
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,15 +85,21 @@ class _Loop:
     def run(self) -> tuple[Metrics, list[Metrics]]:
         done, history = self._resume()
         if done < self.plan.epochs:
-            self._evaluate(done, batches=1)  # what is wrong with it shows before the first epoch
             length = _length(self.data.train)
             with console.progress(f"train {self.plan.stage}", (self.plan.epochs - done) * length) as advance:
+                self._evaluate(done, batches=1)  # what is wrong with it shows before the first epoch
                 for epoch in range(done + 1, self.plan.epochs + 1):
+                    start = time.perf_counter()
                     history.append(self._epoch(epoch, length, advance))
                     self._save(epoch, history)
+                    console.log(self._line(history[-1], time.perf_counter() - start))
         last = {name: history[-1][name] for name in ("accuracy", "loss")} if history else self._evaluate(0)
         _place(self.bare, torch.device("cpu"), torch.contiguous_format)
         return last, history
+
+    def _line(self, entry: Metrics, seconds: float) -> str:
+        told = f"train loss {entry['train_loss']:.4f}, accuracy {entry['accuracy']:.4f}, {seconds:.1f} s"
+        return f"train {self.plan.stage}: epoch {entry['epoch']} of {self.plan.epochs}, {told}"
 
     def _resume(self) -> tuple[int, list[Metrics]]:
         found = checkpoint.load(self.folder, self.plan.key)

@@ -48,8 +48,9 @@ def request_(resnet: nn.Module, pictures: Any) -> ExportRequest:
     return ExportRequest("test", resnet, pictures, config, layers, ranges, "accuracy", {"dense": {"accuracy": 0.5}})
 
 
-def test_a_whole_bundle(request_: ExportRequest, pictures: Any, tmp_path: Path, run: Any) -> None:
+def test_a_whole_bundle(request_: ExportRequest, pictures: Any, tmp_path: Path, run: Any, capsys: Any) -> None:
     manifest = export_bundle(request_, tmp_path / "bundle")
+    assert "export: tracing the network (torchscript)\n" in capsys.readouterr().err
     assert sorted(item.name for item in (tmp_path / "bundle").iterdir()) == sorted([*manifest.files, "bundle.json"])
     read = bundle.read(tmp_path / "bundle")
     assert read.manifest == manifest

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import torch
@@ -175,3 +176,15 @@ def test_calibration_that_ends_in_nan_writes_nothing(tmp_path, ask, model, data,
     with pytest.raises(UserError, match="calibrate, val loader"):
         calibration_stage(model, data, CalibrateConfig(method="max", batches=1), tmp_path / "dense", tmp_path / "c", 0)
     assert not (tmp_path / "c").exists()
+
+
+def test_each_epoch_says_a_line_where_no_bar_can_be_shown(tmp_path, ask, capsys):
+    train_stage(ask("sparse", 2), tmp_path)
+    lines = capsys.readouterr().err.splitlines()
+    number = r"[0-9.]+"
+    told = [line for line in lines if "epoch" in line]
+    for epoch, line in enumerate(told, 1):
+        said = rf"train sparse: epoch {epoch} of 2, train loss {number}, accuracy {number}, {number} s"
+        assert re.fullmatch(said, line)
+    assert len(told) == 2
+    assert [line.split(":")[0] for line in lines if "steps in" in line] == ["measure on val", "train sparse"]
