@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from importlib import metadata
 
 import pytest
@@ -31,10 +30,8 @@ def package(name, module=None, quick=False):
     return doctor._package(name, module or name, "pip install it", quick)
 
 
-def test_it_is_quick_and_names_everything():
-    start = time.perf_counter()
+def test_it_names_everything():
     found = {one.name: one for one in doctor.examine()}
-    assert time.perf_counter() - start < 3  # 2 on a machine that does nothing else
     assert found["Python"].state == found["twofour"].state == found["onnxruntime"].state == "ok"
     assert found["onnxruntime"].detail == metadata.version("onnxruntime")
     assert {"CPU", "memory", "disk", "NVIDIA GPU", "torch", "nvidia-modelopt", "tensorrt", "timm"} <= set(found)

@@ -39,17 +39,6 @@ def test_times_are_those_of_the_call_in_milliseconds():
     assert np.concatenate(rounds["a"]).min() == pytest.approx(1, rel=0.05)
 
 
-def test_figures_are_those_of_a_plain_loop():
-    call = busy(5e-4)
-    plain = []
-    for _ in range(40):
-        start = time.perf_counter()
-        call()
-        plain.append(1000 * (time.perf_counter() - start))
-    rounds, _ = measure({"a": call})
-    assert np.concatenate(rounds["a"]).min() == pytest.approx(min(plain), rel=0.05)
-
-
 def test_the_order_of_the_calls_turns_round_and_the_start_of_a_turn_is_not_counted():
     seen: list[str] = []
 
