@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -53,14 +55,16 @@ def test_a_run_killed_at_many_moments_ends_like_one_that_never_was(tmp_path):
     assert not [name for name in files if name.endswith(".tmp") or name.startswith("checkpoint")]
 
 
-def test_ctrl_c_says_one_line_and_the_run_goes_on_after_it(tmp_path):
-    import os
-    import signal
+def listen():
+    """A test run in the background may have been told to ignore Ctrl-C, and what it starts inherits that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def test_ctrl_c_says_one_line_and_the_run_goes_on_after_it(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(RECIPE))
     command = [sys.executable, "-m", "twofour", "train", recipe, "--out", tmp_path / "run", "--quiet"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=listen)
     while not list((tmp_path / "run").glob("dense/checkpoint.json")) and process.poll() is None:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGINT)
