@@ -31,7 +31,7 @@ def preflight(recipe: Recipe, folder: Path, until: str | None) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # ModelOpt's, on versions of packages that twofour doesn't use with it
             for package in _PACKAGES:
-                require(package, extra="train", purpose="Training and export")
+                require(package, extra="train", purpose="Training")
         _try(recipe)
 
 
