@@ -20,6 +20,7 @@ from .graph.fold_constants import fold_constants
 from .graph.naming import name_weighted_nodes
 from .graph.passes import Pass
 from .graph.quantizers import DOMAIN, insert_quantizers
+from .graph.strip_metadata import strip_metadata
 from .graph.tidy import tidy
 from .graph.transposes import fold_weight_transposes
 from .qdq import marked_copy
@@ -58,7 +59,7 @@ def export(network: nn.Module, example: object, config: ExportConfig) -> ir.Mode
 
 def _passes(model: ir.Model) -> tuple[Pass, ...]:
     model.producer_name, model.doc_string = "twofour", None
-    return (fold_constants, fold_weight_transposes, fold_batchnorm, tidy, name_weighted_nodes)
+    return (fold_constants, fold_weight_transposes, fold_batchnorm, tidy, name_weighted_nodes, strip_metadata)
 
 
 def _two_or_more(value: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 import torch
 from torch import nn
@@ -93,6 +94,13 @@ def test_the_graph_is_clean_and_named(exported: Any, exporter: str) -> None:
     assert [value.name for value in model.graph.inputs] == ["picture"]
     assert [value.name for value in model.graph.outputs] == ["logits"]
     assert str(model.graph.inputs[0].shape[0]) == "batch"
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_the_file_says_nothing_of_the_source_it_came_from(exported: Any, exporter: str) -> None:
+    content = ir.to_proto(exported("vit", exporter)).SerializeToString()
+    for trace in (b".py", b"pkg.", b"namespace", b"stack_trace"):
+        assert trace not in content
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
