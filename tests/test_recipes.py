@@ -1,0 +1,27 @@
+"""The ready recipes, run as they are (but for shorter timing), reach what they promise."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "drop", "dense"), [("digits-resnet", 0.01, 0.98), ("digits-vit", 0.015, 0.96)])
+def test_a_ready_recipe_keeps_its_promise(twofour, tmp_path, name, drop, dense):
+    run = tmp_path / "run"
+    code = twofour("run", RECIPES / f"{name}.yaml", "--out", run, "--set", "profile.seconds=0.2", "--quiet")
+    summary = json.loads((run / "summary.json").read_text())
+    engine = summary["engines"]["onnxruntime-cpu"]
+    before = summary["stages"]["dense"]["metrics"]["accuracy"]
+    assert before >= dense
+    assert engine["validation"]["value"] >= before - drop
+    assert engine["validation"]["agreement"]["predictions"] >= 0.995
+    assert engine["two_four_share"] > 0.95
+    assert code == 0
+
+
+def test_every_ready_recipe_is_run():
+    assert {path.stem for path in RECIPES.glob("*.yaml")} == {"digits-resnet", "digits-vit"}
