@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -321,3 +322,15 @@ def test_a_bug_is_said_to_be_one(twofour, capsys, monkeypatch):
 
     monkeypatch.setattr(doctor, "examine", lambda: 1 / 0)
     assert "This is a bug in twofour (ZeroDivisionError" in refused(twofour, capsys, "doctor", code=1)
+
+
+def test_the_commands_that_a_report_prints_reproduce_it(twofour, run_copy, monkeypatch):
+    from twofour.pipeline.report.collect import collect
+    from twofour.pipeline.report.write import commands
+
+    monkeypatch.chdir(run_copy)
+    lines = [shlex.split(line) for _, line in commands(collect(run_copy))]
+    assert {line[1] for line in lines} >= {"run", "train", "calibrate", "export", "build", "profile", "validate"}
+    for program, *arguments in lines:
+        assert program == "twofour"
+        assert twofour(*arguments) == 0, arguments
