@@ -30,7 +30,7 @@ def prepare(model: ir.Model) -> list[str]:
         f"{merged} quantizers merged with another that quantizes the same tensor alike",
         f"{unsigned} activations that are never negative stored as uint8 with zero point 0, limited to code 127",
         f"{shifted} signed activations stored as uint8 with zero point 128, with uint8 weights where they meet",
-        f"{biases} biases added behind an integer Gemm",
+        f"biases added behind an integer Gemm: {biases}",
     ]
 
 

@@ -96,7 +96,7 @@ def _sparsity(node: ir.Node, weight: Nonzero, axis: int) -> Sparsity:
 
 def _reason(length: int, groups: int, violations: int) -> str:
     if length % 4 or not length:
-        return f"its reduction axis has {length} elements, which don't divide into groups of 4"
+        return f"its reduction axis is {length} long and doesn't divide into groups of 4"
     if violations:
         return f"{violations} of {groups} groups hold more than 2 weights that are not zero"
     return f"all {groups} groups hold at most 2 weights that are not zero"

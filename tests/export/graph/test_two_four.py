@@ -134,7 +134,7 @@ def test_an_axis_that_does_not_divide_is_said(graphs: Any) -> None:
     model = graphs.build([helper.make_node("Conv", ["x", "w"], ["y"], "stem")], {"x": [1, 3, 5, 5]}, {"w": weight})
     found, = check(model)
     assert not found.two_four
-    assert "3 elements" in found.reason
+    assert "3 long" in found.reason
 
 
 def test_products_of_activations_are_no_layers(graphs: Any) -> None:
