@@ -34,6 +34,14 @@ def call(*arguments) -> int:
     return 0
 
 
+@pytest.fixture(autouse=True)
+def audible():
+    """No test is quiet because one before it was."""
+    from twofour.common import console
+
+    console.configure(quiet=False)
+
+
 @pytest.fixture
 def twofour():
     """The command: `twofour("run", recipe, ...)` gives the exit code."""
