@@ -13,7 +13,7 @@ import typer
 import typer.core
 
 from .common import console
-from .common.errors import GateError, TwofourError
+from .common.errors import TwofourError
 
 
 class StoppedError(TwofourError):
@@ -141,6 +141,7 @@ def profile(
     """Measure latency and throughput, side by side with FP32 where there is one."""
     from .engines.commands import profile_target
     from .engines.config import EngineConfig, ProfileConfig
+    from .engines.folder import require
     from .pipeline.complaints import settings
     from .pipeline.standalone import standalone
     from .pipeline.tables import profile_table
@@ -151,7 +152,7 @@ def profile(
     with standalone(target):
         record = profile_target(target, config, engine, bundle)
     _result(record.model_dump(mode="json"), as_json, profile_table(record))
-    _gates(record.gates)
+    require(record.gates)
 
 
 @app.command()
@@ -173,6 +174,7 @@ def validate(
     """
     from .engines.commands import validate_target
     from .engines.config import EngineConfig
+    from .engines.folder import require
     from .pipeline.complaints import settings
     from .pipeline.standalone import standalone
     from .pipeline.tables import validation_table
@@ -183,7 +185,7 @@ def validate(
         engine = settings(EngineConfig, backend=backend)
         record = validate_target(target, engine, **gates, gates=not no_gates, bundle=bundle)
     _result(record.model_dump(mode="json"), as_json, validation_table(record))
-    _gates(record.gates)
+    require(record.gates)
 
 
 @app.command()
@@ -223,12 +225,6 @@ def _result(value: Any, as_json: bool, shown: Any) -> None:
         from rich.console import Console
 
         Console().print(shown)
-
-
-def _gates(gates: list[Any]) -> None:
-    missed = [f"{gate.name} is {gate.value:.4g}, the limit is {gate.limit:.4g}" for gate in gates if not gate.met]
-    if missed:
-        raise GateError(f"A gate was not met: {'; '.join(missed)}.")
 
 
 def main() -> None:

@@ -40,8 +40,8 @@ def require(gates: list[Gate]) -> None:
     """
     missed = [gate for gate in gates if not gate.met]
     if missed:
-        figures = "; ".join(f"{gate.name} is {gate.value:.4g}, the recipe asks for {gate.limit:.4g}" for gate in missed)
-        raise GateError(f"Gate not met: {figures}.", fix="The figures are kept: see the report.")
+        figures = "; ".join(f"{gate.name} is {gate.value:.4g}, the limit is {gate.limit:.4g}" for gate in missed)
+        raise GateError(f"Gate not met: {figures}.", fix="All figures were written first.")
 
 
 __all__ = ["open_engine", "require"]

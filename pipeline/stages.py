@@ -63,9 +63,9 @@ def train(context: Context, config: TrainConfig) -> Stage:
 
     def tidy(run: Path) -> None:
         if any((run / name).glob("checkpoint*")):
-            from ..training.checkpoint import clear
+            from ..training.stage import forget
 
-            clear(run / name)
+            forget(run / name)
 
     inputs = context.training(*after, train=config.model_dump(mode="json"))
     return Stage(name, name, inputs, work, lambda run: _made(run, name), tidy)

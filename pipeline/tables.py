@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from ..engines.doctor import Finding
+from ..engines.doctor import Finding, rows
 from ..engines.inspect import Inspection, layer_rows
 from ..engines.records import Latency, ProfileRecord, Ratio, ValidationRecord
 from ..engines.share import two_four_share
@@ -67,13 +67,12 @@ def inspection_table(found: Inspection) -> Group:
 
 def doctor_table(findings: Iterable[Finding]) -> Table:
     """What the machine has and lacks."""
-    rows = [[item.name, item.state, item.detail, item.fix or ""] for item in findings]
-    return _filled("this machine", ["what", "state", "detail", "to mend it"], rows)
+    return _filled("this machine", *rows(findings))
 
 
-def _filled(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def _filled(title: str, heads: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
     table = _table(title, *heads)
-    for row in rows:
+    for row in lines:
         table.add_row(*map(Text, row))  # as text: a name with brackets is no markup
     return table
 

@@ -62,7 +62,7 @@ def test_gates_are_recorded_with_what_was_measured():
     found = profile("onnxruntime", {"int8": Sleeper(1e-4), "fp32": Sleeper(3e-4)}, X, config)
     assert {gate.name: gate.met for gate in found.gates} == {"max_latency_ms": True, "min_speedup": False}
     assert found.gates[1].value == found.ratios[0].low < found.ratios[0].speedup
-    with pytest.raises(GateError, match=r"min_speedup is .*, the recipe asks for 10"):
+    with pytest.raises(GateError, match=r"min_speedup is .*, the limit is 10"):
         require(found.gates)
     require(found.gates[:1])
 
