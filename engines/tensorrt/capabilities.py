@@ -143,7 +143,7 @@ def _has(trt: ModuleType, *paths: str) -> bool:
 
 def _dla_refusal(version: tuple[int, ...]) -> str | None:
     if version < (11,):
-        return "before 11.4.1, TensorRT takes INT8 on a DLA from calibration alone, and not from a graph with Q/DQ nodes"
+        return "before 11.4.1, TensorRT takes INT8 on a DLA from calibration alone, not from a graph with Q/DQ nodes"
     if version < (11, 4, 1):
         return "TensorRT 11.0 up to 11.4.0 was released without DLA; it is back in 11.4.1, with JetPack 7.2.2"
     return None

@@ -17,8 +17,8 @@ MINIMUM = (10, 12)
 
 _INSTALL = "Install it with: pip install 'twofour[tensorrt]'"
 _JETPACK = (
-    "On a Jetson, TensorRT comes with JetPack: sudo apt-get install python3-libnvinfer, and use the system's Python, or a "
-    "virtual environment of it that was made with --system-site-packages"
+    "On a Jetson, TensorRT comes with JetPack: sudo apt-get install python3-libnvinfer, and use the system's Python, "
+    "or a virtual environment of it that was made with --system-site-packages"
 )
 _TEGRA = Path("/etc/nv_tegra_release")
 _LIBRARY = re.compile(r"lib(?:nv|cu)\w*\.so(?:\.\d+)*")
