@@ -67,6 +67,8 @@ Sets = Annotated[list[str] | None, typer.Option("--set", help="Change one key: t
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings, errors and results.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Backend = Annotated[str, typer.Option("--backend", help="What runs the engine.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="ONNX Runtime: threads of one inference.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Load a plan that was not built here: it can run code.")]
 Bundle = Annotated[Path | None, typer.Option("--bundle", help="The bundle, if it is not where the engine says.")]
 
 
@@ -111,46 +113,81 @@ def build(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
     backend: Backend = "onnxruntime",
     out: Annotated[Path | None, typer.Option("--out", help="Default: engines/BACKEND-DEVICE beside it.")] = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of one inference.")] = None,
+    threads: Threads = None,
+    rest: Annotated[str | None, typer.Option(help="TensorRT: fp16, bf16 or fp32 for what isn't quantized.")] = None,
+    sparse: Annotated[bool | None, typer.Option(help="TensorRT: allow kernels for 2:4 weights.")] = None,
+    min_batch: Annotated[int | None, typer.Option(min=1, help="TensorRT: smallest batch. Default: 1.")] = None,
+    opt_batch: Annotated[int | None, typer.Option(min=1, help="TensorRT: the batch to be best at. Default: 8.")] = None,
+    max_batch: Annotated[int | None, typer.Option(min=1, help="TensorRT: largest batch. Default: 64.")] = None,
+    shape: Annotated[list[str] | None, typer.Option(help="TensorRT: NAME=MIN:OPT:MAX. Repeatable.")] = None,
+    workspace_mib: Annotated[int | None, typer.Option(min=1, help="TensorRT: most scratch memory.")] = None,
+    optimization_level: Annotated[int | None, typer.Option(min=0, max=5, help="TensorRT: Default: 3.")] = None,
+    timing_cache: Annotated[str | None, typer.Option(help="TensorRT: auto, off, or a file.")] = None,
+    hardware_compatibility: Annotated[
+        str | None, typer.Option(help="TensorRT: none, ampere_plus or same_compute_capability.")
+    ] = None,
+    version_compatible: Annotated[bool | None, typer.Option(help="TensorRT: run on later releases too.")] = None,
+    refit: Annotated[bool | None, typer.Option(help="TensorRT: let weights be exchanged later.")] = None,
+    tf32: Annotated[bool | None, typer.Option(help="TensorRT: TF32 for what stays FP32.")] = None,
+    dla_core: Annotated[int | None, typer.Option(min=0, help="TensorRT: build for this DLA core.")] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Build an engine from a bundle."""
     from .engines.build import build_engine
-    from .engines.config import EngineConfig
-    from .pipeline.complaints import settings
+    from .engines.options import shapes_of
+    from .pipeline.complaints import engine_settings
     from .pipeline.standalone import standalone
 
     console.configure(quiet=quiet)
+    config = engine_settings(
+        backend, threads=threads, rest=rest, sparse=sparse, min_batch=min_batch, opt_batch=opt_batch,
+        max_batch=max_batch, shapes=shapes_of(shape) if shape else None, workspace_mib=workspace_mib,
+        optimization_level=optimization_level, timing_cache=timing_cache, dla_core=dla_core, tf32=tf32, refit=refit,
+        hardware_compatibility=hardware_compatibility, version_compatible=version_compatible,
+    )
     with standalone(bundle):
-        folder, record = build_engine(bundle, settings(EngineConfig, backend=backend, threads=threads), out)
+        folder, record = build_engine(bundle, config, out)
     _result(record.model_dump(mode="json"), as_json, "\n".join([*record.notes, str(folder)]))
 
 
 @app.command()
 def profile(
-    target: Annotated[Path, typer.Argument(help="An engine folder, a bundle, or a plain ONNX file.")],
+    target: Annotated[Path, typer.Argument(help="An engine folder, a bundle, or a plain ONNX or plan file.")],
     backend: Backend = "onnxruntime",
     batch: Annotated[list[int] | None, typer.Option("--batch", min=1, help="Repeatable. Default: 1 and 8.")] = None,
     seconds: Annotated[float, typer.Option("--seconds", help="Least time per batch size and arm.")] = 3.0,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of one inference.")] = None,
+    threads: Threads = None,
+    shape: Annotated[list[str] | None, typer.Option(help="A plain file: NAME=SHAPE of an input. Repeatable.")] = None,
+    rebuilds: Annotated[int | None, typer.Option(min=1, help="TensorRT: builds of each arm. Default: 3.")] = None,
+    arm: Annotated[list[str] | None, typer.Option(help="TensorRT: what to compare. Repeatable. Default: all.")] = None,
+    cuda_graph: Annotated[str | None, typer.Option(help="TensorRT: on, off or both.")] = None,
+    transfers: Annotated[bool | None, typer.Option(help="TensorRT: also time host-device copies.")] = None,
+    spin: Annotated[bool | None, typer.Option(help="TensorRT: wait by spinning, not blocking.")] = None,
+    streams: Annotated[int | None, typer.Option(min=1, help="TensorRT: inferences in flight. Default: 1.")] = None,
+    trust: Trust = False,
     bundle: Bundle = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Measure latency and throughput, side by side with FP32 where there is one."""
+    """Measure latency and throughput, side by side with what the engine is compared with."""
     from .engines.commands import profile_target
-    from .engines.config import EngineConfig, ProfileConfig
+    from .engines.config import ProfileConfig
     from .engines.folder import require
-    from .pipeline.complaints import settings
+    from .engines.options import shapes_of
+    from .pipeline.complaints import engine_settings, settings
     from .pipeline.standalone import standalone
     from .pipeline.tables import profile_table
 
     console.configure(quiet=quiet)
-    engine = settings(EngineConfig, backend=backend, threads=threads)
-    config = settings(ProfileConfig, batch=batch or [1, 8], seconds=seconds)
+    gpu = {"rebuilds": rebuilds, "arms": arm, "cuda_graph": cuda_graph, "transfers": transfers, "spin": spin,
+           "streams": streams}
+    given = {name: value for name, value in gpu.items() if value is not None}
+    config = settings(ProfileConfig, batch=batch or [1, 8], seconds=seconds, gpu=given)
+    shapes = {name: sizes["opt"] for name, sizes in shapes_of(shape or []).items()}
     with standalone(target):
-        record = profile_target(target, config, engine, bundle)
+        engine = engine_settings(backend, threads=threads)
+        record = profile_target(target, config, engine, bundle, trust, shapes)
     _result(record.model_dump(mode="json"), as_json, profile_table(record))
     require(record.gates)
 
@@ -163,6 +200,7 @@ def validate(
     min_agreement: Annotated[float | None, typer.Option(help="Gate: least share of equal predictions.")] = None,
     min_snr_db: Annotated[float | None, typer.Option(help="Gate: least signal-to-noise ratio in dB.")] = None,
     no_gates: Annotated[bool, typer.Option("--no-gates", help="No gates but those given here.")] = False,
+    trust: Trust = False,
     bundle: Bundle = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -173,17 +211,17 @@ def validate(
     0.01 and an agreement of 0.995.
     """
     from .engines.commands import validate_target
-    from .engines.config import EngineConfig
     from .engines.folder import require
-    from .pipeline.complaints import settings
+    from .pipeline.complaints import engine_settings
     from .pipeline.standalone import standalone
     from .pipeline.tables import validation_table
 
     console.configure(quiet=quiet)
-    gates = {"max_drop": max_drop, "min_agreement": min_agreement, "min_snr_db": min_snr_db}
     with standalone(target):
-        engine = settings(EngineConfig, backend=backend)
-        record = validate_target(target, engine, **gates, gates=not no_gates, bundle=bundle)
+        record = validate_target(
+            target, engine_settings(backend), max_drop=max_drop, min_agreement=min_agreement, min_snr_db=min_snr_db,
+            gates=not no_gates, bundle=bundle, trust=trust,
+        )
     _result(record.model_dump(mode="json"), as_json, validation_table(record))
     require(record.gates)
 

@@ -30,7 +30,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from twofour.calibrate.config import CalibrateConfig
 from twofour.common import bundle, console, files, machine
 from twofour.engines.backend import find
-from twofour.engines.config import EngineConfig
+from twofour.engines.config import OnnxRuntimeConfig
 from twofour.engines.samples import batch_of
 from twofour.engines.statistics import latency, ratio
 from twofour.engines.timing import interleaved
@@ -88,7 +88,7 @@ def finished(run: Path) -> tuple[ModelConfig, DataConfig, Path]:
 def make_arms(source: Path, network: torch.nn.Module, data, folder: Path) -> tuple[dict[str, Path], list[str]]:
     """Build every arm in `folder`; the ONNX file of each, and our builder's notes."""
     shipped = bundle.read(source)
-    record = find("onnxruntime").build(shipped, EngineConfig(), folder)
+    record = find("onnxruntime").build(shipped, OnnxRuntimeConfig(), folder)
     arms = {"fp32": folder / record.baseline, "twofour": folder / record.engine}
     name = shipped.manifest.inputs[0].name
     quant_pre_process(str(arms["fp32"]), str(folder / "pre.onnx"), skip_symbolic_shape=True)
@@ -124,7 +124,7 @@ def accuracies(arms: dict[str, Path], network: torch.nn.Module, data, name: str)
         pytorch = np.concatenate([network(inputs).argmax(1).numpy() for inputs, _ in batches])
     found = {"pytorch": {"accuracy": float(np.mean(pytorch == targets)), "agreement": 1.0}}
     for arm, path in arms.items():
-        runner = find("onnxruntime").load(path, EngineConfig())
+        runner = find("onnxruntime").load(path, OnnxRuntimeConfig())
         answers = [next(iter(runner.infer({name: inputs.numpy()}).values())) for inputs, _ in batches]
         classes = np.concatenate(answers).argmax(1)
         found[arm] = {
@@ -135,7 +135,7 @@ def accuracies(arms: dict[str, Path], network: torch.nn.Module, data, name: str)
 
 def race(arms: dict[str, Path], inputs: dict[str, np.ndarray], threads: int, batch: int, seconds: float) -> dict:
     """Time all arms in alternating rounds."""
-    runners = {arm: find("onnxruntime").load(path, EngineConfig(threads=threads)) for arm, path in arms.items()}
+    runners = {arm: find("onnxruntime").load(path, OnnxRuntimeConfig(threads=threads)) for arm, path in arms.items()}
     feed = batch_of(inputs, batch)
     calls = {arm: (lambda runner=runner: runner.infer(feed)) for arm, runner in runners.items()}
     rounds = interleaved(calls, seconds=seconds, runs=50, warmup=0.3, on_progress=lambda _: None)

@@ -35,7 +35,7 @@ def build_engine(bundle: Path, config: EngineConfig, out: Path | None = None) ->
 def engine_of(target: Path, config: EngineConfig) -> Path:
     """The engine folder that `target` means: itself, or the engine of a bundle, built first if need be.
 
-    An engine that was built from this very bundle stays, unless `config` asks for other threads than it has.
+    An engine that was built from this very bundle stays, unless something that `config` was given differs.
     """
     if (target / ENGINE).is_file() or not (target / bundles.MANIFEST).is_file():
         read_engine(target)
@@ -52,8 +52,13 @@ def _current(folder: Path, bundle: Path, config: EngineConfig) -> bool:
     if not (folder / ENGINE).is_file():
         return False
     record = read_engine(folder)
-    suits = config.threads is None or record.options.threads == config.threads
-    return suits and record.bundle_digest == bundles.read(bundle).digest
+    return _suits(record, config) and record.bundle_digest == bundles.read(bundle).digest
+
+
+def _suits(record: EngineRecord, config: EngineConfig) -> bool:
+    """Whatever `config` was given, and isn't None, is what the engine was built with."""
+    given = {name: getattr(config, name) for name in config.model_fields_set if getattr(config, name) is not None}
+    return all(getattr(record.options, name, None) == value for name, value in given.items())
 
 
 __all__ = ["build_engine", "engine_of"]

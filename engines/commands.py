@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +21,33 @@ _NO_GATES = {"max_drop": None, "min_agreement": None, "min_snr_db": None}
 
 
 def profile_target(
-    target: Path, config: ProfileConfig, engine: EngineConfig, bundle: Path | None = None
+    target: Path, config: ProfileConfig, engine: EngineConfig, bundle: Path | None = None, trust: bool = False,
+    shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> ProfileRecord:
-    """Measure an engine folder or bundle side by side with FP32, or a plain ONNX file alone.
+    """Measure an engine folder or bundle side by side with what it is compared with, or a plain model file alone.
 
     Args:
         target: any of these.
         config: batch sizes, time, runs and gates.
-        engine: backend, and threads of every arm; None is what the engine was built with.
+        engine: backend, and what of the engine's options is to differ from those that it was built with.
         bundle: the bundle's folder. Defaults to where the engine says it lies.
+        trust: see `Backend.load`. Defaults to False.
+        shapes: of a plain model's inputs; see `samples.random_inputs`. Defaults to none.
 
     Raises:
         UserError: `target` is none of these, or is damaged.
     """
     if target.is_file():
-        return profile_model(target, config, engine)
+        return profile_model(target, config, engine, shapes, trust)
     folder = engine_of(target, engine)
     with locked(folder):
-        return profile_engine(folder, config, bundle, engine)
+        return profile_engine(folder, config, bundle, engine, trust)
 
 
 def validate_target(
     target: Path, engine: EngineConfig, *, max_drop: float | None = None, min_agreement: float | None = None,
     min_snr_db: float | None = None, gates: bool = True, bundle: Path | None = None,
+    trust: bool = False,
 ) -> ValidationRecord:
     """Check an engine folder, or the engine of a bundle (built first if need be).
 
@@ -55,6 +60,7 @@ def validate_target(
         min_snr_db: likewise.
         gates: False drops the defaults, so that only the gates given here are judged.
         bundle: the bundle's folder. Defaults to where the engine says it lies.
+        trust: see `Backend.load`. Defaults to False.
 
     Raises:
         UserError: `target` is neither, or is damaged, or a gate is impossible.
@@ -65,7 +71,7 @@ def validate_target(
     folder = engine_of(target, engine)
     with locked(folder):
         kept = _recorded(folder).model_dump() | ({} if gates else _NO_GATES)
-        return validate_engine(folder, bundle, _config(kept | given))
+        return validate_engine(folder, bundle, _config(kept | given), trust)
 
 
 def _recorded(folder: Path) -> ValidateConfig:

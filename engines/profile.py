@@ -11,12 +11,13 @@ import numpy as np
 
 from ..common import bundle as bundles
 from ..common import console, files, machine
+from ..common.bundle import Bundle
 from ..common.errors import MissingError, UserError
 from . import backend as backends
 from .backend import Arrays, Runner
-from .config import EngineConfig, ProfileConfig
+from .config import EngineConfig, OnnxRuntimeConfig, ProfileConfig
 from .folder import open_engine
-from .records import PROFILE, Gate, Latency, ProfileRecord, Ratio
+from .records import PROFILE, EngineRecord, Gate, Latency, ProfileRecord, Ratio
 from .samples import batch_of, random_inputs
 from .statistics import Times, latency, ratio
 from .timing import interleaved
@@ -66,66 +67,93 @@ def profile(
 
 
 def profile_engine(
-    folder: Path, config: ProfileConfig, bundle: Path | None = None, engine: EngineConfig | None = None
+    folder: Path, config: ProfileConfig, bundle: Path | None = None, engine: EngineConfig | None = None,
+    trust: bool = False,
 ) -> ProfileRecord:
-    """Time a built engine beside its FP32 baseline on the bundle's real inputs; writes `profile/profile.json`.
+    """Time a built engine beside what its backend compares it with, on the bundle's real inputs.
+
+    Writes `profile/profile.json`.
 
     Args:
         folder: the engine's folder.
         config: batch sizes, time, runs and gates; a gate that isn't met is in the record, not raised.
         bundle: the bundle's folder. Defaults to where the engine says it lies.
-        engine: its `threads`, unless None, are those of both arms. Defaults to the threads that it was built with.
+        engine: whatever of it was given replaces what the engine was built with, such as `threads`, for all arms.
+            Defaults to nothing.
+        trust: see `Backend.load`. Defaults to False.
 
     Raises:
         UserError: no whole engine or bundle there, or a batch size that the engine refuses.
         MissingError: this machine lacks what the backend needs.
     """
     record, source = open_engine(folder, bundle)
-    threads = engine.threads if engine is not None else None
-    options = record.options if threads is None else record.options.model_copy(update={"threads": threads})
+    options = _replaced(record.options, engine)
+    result = backends.find(record.backend).profile(folder, record, source, config, options, trust=trust)
+    files.write_json(folder / "profile" / PROFILE, result.model_dump(mode="json"))
+    return result
+
+
+def _replaced(built: EngineConfig, asked: EngineConfig | None) -> EngineConfig:
+    if asked is None or type(asked) is not type(built):
+        return built
+    given = {name: getattr(asked, name) for name in asked.model_fields_set if getattr(asked, name) is not None}
+    return built.model_copy(update=given)
+
+
+def profile_beside_fp32(
+    folder: Path, record: EngineRecord, source: Bundle, config: ProfileConfig, options: OnnxRuntimeConfig
+) -> ProfileRecord:
+    """Time an engine beside its FP32 baseline by the host's clock; see `profile_engine`."""
+    assert record.baseline is not None
     runs = backends.find(record.backend)
     arms: dict[str, Runner] = {}
     try:
         for name, file in (("int8", record.engine), ("fp32", record.baseline)):
             arms[name] = runs.load(folder / file, options)
-        inputs = source.arrays(bundles.REFERENCE, "inputs")
-        result = _watched(record.backend, arms, inputs, config, options)
+        return _watched(record.backend, arms, source.arrays(bundles.REFERENCE, "inputs"), config, options)
     finally:
         for arm in arms.values():
             arm.close()
-    files.write_json(folder / "profile" / PROFILE, result.model_dump(mode="json"))
-    return result
 
 
 def profile_model(
-    path: Path, config: ProfileConfig, engine_config: EngineConfig, shapes: Mapping[str, Sequence[int]] | None = None
+    path: Path, config: ProfileConfig, engine: EngineConfig, shapes: Mapping[str, Sequence[int]] | None = None,
+    trust: bool = False,
 ) -> ProfileRecord:
-    """Time a plain ONNX file that is already deployed, on random inputs; writes nothing.
+    """Time a model file that is already deployed, on random inputs; writes nothing.
 
     Args:
-        path: the ONNX file.
+        path: the file.
         config: batch sizes, time, runs and gates.
-        engine_config: backend and threads.
+        engine: backend and its options.
         shapes: see `samples.random_inputs`. Defaults to none: dynamic dimensions but the batch are 1.
+        trust: see `Backend.load`. Defaults to False.
 
     Raises:
-        UserError: no ONNX file there, a wrong shape, or a batch size that the model refuses.
+        UserError: no such file there, a wrong shape, or a batch size that the model refuses.
         MissingError: this machine lacks what the backend needs.
     """
-    make = partial(random_inputs, path, shapes=shapes or {})
+    return backends.find(engine.backend).profile_model(path, config, engine, shapes or {}, trust=trust)
+
+
+def profile_onnx(
+    path: Path, config: ProfileConfig, options: OnnxRuntimeConfig, shapes: Mapping[str, Sequence[int]]
+) -> ProfileRecord:
+    """Time a plain ONNX file by the host's clock; see `profile_model`."""
+    make = partial(random_inputs, path, shapes=shapes)
     make(config.batch[0])
-    runner = backends.find(engine_config.backend).load(path, engine_config)
+    runner = backends.find(options.backend).load(path, options)
     try:
-        return _watched(engine_config.backend, {path.stem: runner}, make, config, engine_config)
+        return _watched(options.backend, {path.stem: runner}, make, config, options)
     finally:
         runner.close()
 
 
 def _watched(
-    backend: str, arms: Mapping[str, Runner], inputs: Arrays | Inputs, config: ProfileConfig, engine: EngineConfig
+    backend: str, arms: Mapping[str, Runner], inputs: Arrays | Inputs, config: ProfileConfig, options: OnnxRuntimeConfig
 ) -> ProfileRecord:
     with console.progress("profile", PER_BATCH * len(config.batch), still=True) as advance:
-        return profile(backend, arms, inputs, config, advance, engine.threads)
+        return profile(backend, arms, inputs, config, advance, options.threads)
 
 
 def _try(arms: Mapping[str, Runner], inputs: Arrays, batch: int) -> None:
@@ -173,4 +201,4 @@ def _gates(config: ProfileConfig, latencies: list[Latency], ratios: list[Ratio])
     return gates
 
 
-__all__ = ["PER_BATCH", "profile", "profile_engine", "profile_model"]
+__all__ = ["PER_BATCH", "profile", "profile_beside_fp32", "profile_engine", "profile_model", "profile_onnx"]

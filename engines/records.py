@@ -11,10 +11,11 @@ from ..common import files
 from ..common.bundle import Agreement
 from ..common.errors import UserError
 from ..common.schema import Document
-from .config import EngineConfig, ProfileConfig, ValidateConfig
+from .config import EngineConfig, ProfileConfig, Rest, ShapeRange, ValidateConfig
 
 ENGINE, PROFILE, VALIDATION = "engine.json", "profile.json", "validation.json"
 Precision = Literal["int8", "float", "unknown"]
+Verdict = Literal["ran sparse", "eligible, dense was chosen", "not eligible", "unknown"]
 
 
 class LayerEvidence(Document):
@@ -30,6 +31,9 @@ class LayerEvidence(Document):
         kernel: the operator or tactic that the engine chose, or None where it does not say.
         ran_sparse: `yes` only with evidence of a sparse kernel.
         reason: why it is, or is not, 2:4 and sparse.
+        eligible: its weight, shape and precision allow a sparse kernel on this device.
+        change: what would make it run sparse, or None where nothing is known to.
+        time_share: its share of the engine's time, 0 to 1, or None where it was not measured.
     """
 
     name: str
@@ -41,6 +45,73 @@ class LayerEvidence(Document):
     kernel: str | None
     ran_sparse: Literal["yes", "no", "unknown"]
     reason: str
+    eligible: Literal["yes", "no", "unknown"] = "unknown"
+    change: str | None = None
+    time_share: float | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What may be said of the layer."""
+        if self.ran_sparse == "yes":
+            return "ran sparse"
+        if self.eligible == "no":
+            return "not eligible"
+        return "eligible, dense was chosen" if self.ran_sparse == "no" and self.eligible == "yes" else "unknown"
+
+
+class Island(Document):
+    """A node that stays in FP32 while the rest is narrower, and why."""
+
+    node: str
+    reason: str
+
+
+class SparsityLine(Document):
+    """What one tactic selection of the builder says of sparsity in its log.
+
+    Attributes:
+        eligible: layers that could use sparse tactics, or None where the log doesn't say.
+        chosen: layers that do, or None where the log doesn't say.
+        eligible_names: the builder's names of the former, where it lists them.
+        chosen_names: of the latter.
+        text: the line itself, where its wording is not known.
+    """
+
+    eligible: int | None = None
+    chosen: int | None = None
+    eligible_names: list[str] = []
+    chosen_names: list[str] = []
+    text: str | None = None
+
+
+class TensorRTBuild(Document):
+    """How a TensorRT engine was built.
+
+    Attributes:
+        version: of TensorRT.
+        gpu: name, UUID, compute capability, memory in bytes, driver and CUDA versions.
+        rest: dtype of what is not quantized.
+        islands: what stayed FP32 all the same.
+        shapes: the optimization profile, by input.
+        sparsity_log: what the builder said of sparsity, one entry for each time that it did; empty: nothing.
+        out_of_memory: lines of the log that say that a tactic was left out for lack of memory.
+        seconds: the builder took.
+        timing_cache: what became of the timing cache ("used", "new", "ignored: ...", "off").
+        trtexec: the command that builds the same.
+        signature: proves, to the user who built it on the machine that built it, that the plan is theirs.
+    """
+
+    version: str
+    gpu: dict[str, Any]
+    rest: Rest
+    islands: list[Island]
+    shapes: dict[str, ShapeRange]
+    sparsity_log: list[SparsityLine]
+    out_of_memory: list[str]
+    seconds: float
+    timing_cache: str
+    trtexec: str
+    signature: str
 
 
 class EngineRecord(Document):
@@ -50,10 +121,12 @@ class EngineRecord(Document):
         bundle: the bundle's folder as seen from the engine's folder.
         bundle_digest: hash of the bundle's manifest.
         engine: file name of the engine.
-        baseline: file name of the FP32 graph of the same network, which the profile is compared with.
+        baseline: file name of the FP32 graph of the same network, which the profile is compared with; None for a
+            backend that builds what it compares with when it is profiled.
         files: name to SHA-256.
         sizes: name to bytes.
         notes: what the builder did and left, for people to read ("31 activations stored as uint8").
+        tensorrt: how it was built, of a TensorRT engine.
     """
 
     schema_version: Literal[1] = 1
@@ -64,12 +137,13 @@ class EngineRecord(Document):
     bundle_digest: str
     options: EngineConfig
     engine: str
-    baseline: str
+    baseline: str | None
     files: dict[str, str]
     sizes: dict[str, int]
     machine: dict[str, Any]
     layers: list[LayerEvidence]
     notes: list[str]
+    tensorrt: TensorRTBuild | None = None
 
 
 class Latency(Document):
@@ -199,11 +273,12 @@ def read_engine(folder: Path) -> EngineRecord:
 
 def _needed(folder: Path, record: EngineRecord) -> list[str]:
     """What a runtime reads when it loads the engine or the baseline: the files, and weights beside them."""
-    weights = [f"{name}.data" for name in (record.engine, record.baseline)]
-    return [record.engine, record.baseline, *(name for name in weights if (folder / name).exists())]
+    models = [name for name in (record.engine, record.baseline) if name is not None]
+    weights = [f"{name}.data" for name in models]
+    return [*models, *(name for name in weights if (folder / name).exists())]
 
 
 __all__ = [
-    "ENGINE", "PROFILE", "VALIDATION", "EngineRecord", "Gate", "Latency", "LayerDifference", "LayerEvidence",
-    "ProfileRecord", "Ratio", "ValidationRecord", "read_engine",
+    "ENGINE", "PROFILE", "VALIDATION", "EngineRecord", "Gate", "Island", "Latency", "LayerDifference", "LayerEvidence",
+    "ProfileRecord", "Ratio", "SparsityLine", "TensorRTBuild", "ValidationRecord", "Verdict", "read_engine",
 ]

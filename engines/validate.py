@@ -17,7 +17,6 @@ from . import backend as backends
 from .backend import Arrays, Runner
 from .config import ValidateConfig
 from .folder import open_engine
-from .layers import compare_layers
 from .metrics import correct
 from .records import VALIDATION, EngineRecord, Gate, LayerDifference, ValidationRecord
 
@@ -25,22 +24,25 @@ BATCH = 64  # samples per inference: bounds the memory, whatever the number of s
 Steps = Callable[[int], None]
 
 
-def validate_engine(folder: Path, bundle: Path | None, config: ValidateConfig) -> ValidationRecord:
+def validate_engine(
+    folder: Path, bundle: Path | None, config: ValidateConfig, trust: bool = False
+) -> ValidationRecord:
     """Judge a built engine; writes `validate/validation.json`, whether its gates are met or not.
 
     Args:
         folder: the engine's folder.
         bundle: the bundle's folder, or None for where the engine says it lies.
         config: metric and gates; a gate that isn't met is in the record, not raised.
+        trust: see `Backend.load`. Defaults to False.
 
     Raises:
         UserError: no whole engine or bundle there, or samples that the engine refuses.
         MissingError: this machine lacks what the backend needs.
     """
     record, source = open_engine(folder, bundle)
-    engine = folder / record.engine
-    layers = compare_layers(engine, source, record.options) if engine.suffix == ".onnx" else []
-    runner = backends.find(record.backend).load(engine, record.options)
+    runs = backends.find(record.backend)
+    layers = runs.compare_layers(folder, record, source)
+    runner = runs.load(folder / record.engine, record.options, trust=trust)
     try:
         result = judge(record, source, runner, config, layers)
     finally:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import types
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from ..common.errors import UserError
+from ..engines.config import CONFIGS, EngineConfig
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -18,13 +19,15 @@ def explain(error: ValidationError, model: type[BaseModel], path: Path) -> UserE
     """The first complaint of `error` as one paragraph, with the number of the others."""
     complaints = error.errors(include_url=False)
     first = next((item for item in complaints if item["type"] == "extra_forbidden"), complaints[0])
-    location = tuple(part for part in first["loc"])
-    key = ".".join(str(part) for part in location)
+    location = first["loc"]
+    key = ".".join(_walk(model, location)[1])
     rest = f" ({len(complaints) - 1} more to mend after this one.)" if len(complaints) > 1 else ""
     if first["type"] == "extra_forbidden":
         what, fix = _unknown(model, location)
     elif first["type"] == "missing":
         what, fix = f"The key {key!r} is missing.", "Add it; recipes/digits-resnet.yaml shows how."
+    elif first["type"] == "union_tag_invalid":
+        what, fix = _no_backend(f"{key}.backend", first["ctx"]["tag"])
     else:
         what, fix = _wrong(key, first), "Correct it in the recipe, or with --set."
     return UserError(what, where=str(path), fix=fix + rest)
@@ -44,11 +47,32 @@ def settings(model: type[T], **values: Any) -> T:
         raise UserError(_wrong(key, first), fix="Correct the option; --help shows what it takes.") from error
 
 
+def engine_settings(backend: str, **values: Any) -> EngineConfig:
+    """The settings of one backend's engine from a command's options; None is an option that was not given.
+
+    Raises:
+        UserError: no such backend, an option that it doesn't have, or an impossible value.
+    """
+    if backend not in CONFIGS:
+        what, fix = _no_backend("--backend", backend)
+        raise UserError(what, fix=fix)
+    given = {name: value for name, value in values.items() if value is not None}
+    model = CONFIGS[backend]
+    if foreign := sorted(given.keys() - model.model_fields.keys()):
+        raise UserError(f"The backend {backend} has no option --{foreign[0].replace('_', '-')}.",
+                        fix="Leave it out, or name another backend with --backend.")
+    return settings(model, **given)
+
+
+def _no_backend(key: str, name: str) -> tuple[str, str]:
+    return f"{key}: there is no backend called {name!r}.", f"Known: {', '.join(sorted(CONFIGS))}."
+
+
 def _unknown(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, str]:
     name = str(location[-1])
-    known = _keys(_at(model, location[:-1]))
+    found, shown = _walk(model, location[:-1])
+    known, place = _keys(found), ".".join(shown)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    place = ".".join(str(part) for part in location[:-1])
     what = f"Unknown key {name!r}" + (f" in {place!r}." if place else ".")
     return what, f"Did you mean {near[0]!r}?" if near else f"Known keys here: {', '.join(known)}."
 
@@ -66,22 +90,34 @@ def _keys(model: type[BaseModel] | None) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()] if model else []
 
 
-def _at(model: type[BaseModel] | None, location: tuple[int | str, ...]) -> type[BaseModel] | None:
+def _walk(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[type[BaseModel] | None, list[str]]:
+    """The document that a place in a recipe belongs to, and the place as the user wrote it.
+
+    Pydantic puts the tag of a variant (`tensorrt`) into the place; the recipe has none.
+    """
+    kinds: dict[str, type[BaseModel]] = {"": model}
+    shown: list[str] = []
     for part in location:
-        if model is None or isinstance(part, int):
+        if isinstance(part, str) and part in kinds:
+            kinds = {"": kinds[part]}
             continue
-        fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        model = inner_document(fields[part].annotation) if part in fields else None
-    return model
+        shown.append(str(part))
+        if isinstance(part, str):
+            fields = {field.alias or name: field for one in kinds.values() for name, field in one.model_fields.items()}
+            kinds = inner_documents(fields[part].annotation) if part in fields else {}
+    return next(iter(kinds.values()), None), shown
 
 
-def inner_document(annotation: Any) -> type[BaseModel] | None:
-    """The document inside `X`, `X | None` or `list[X]`."""
+def inner_documents(annotation: Any, tag: str = "") -> dict[str, type[BaseModel]]:
+    """The documents inside `X`, `X | None`, `list[X]`, `dict[str, X]` or a tagged union of several, by tag."""
     if isinstance(annotation, type) and not get_origin(annotation):
-        return annotation if issubclass(annotation, BaseModel) else None
-    if get_origin(annotation) in (list, Union, types.UnionType):
-        return next((found for found in map(inner_document, get_args(annotation)) if found), None)
-    return None
+        return {tag: annotation} if issubclass(annotation, BaseModel) else {}
+    if get_origin(annotation) is Annotated:
+        inner, *about = get_args(annotation)
+        return inner_documents(inner, next((one.tag for one in about if isinstance(one, Tag)), tag))
+    if get_origin(annotation) in (list, dict, Union, types.UnionType):
+        return {key: found for inner in get_args(annotation) for key, found in inner_documents(inner).items()}
+    return {}
 
 
-__all__ = ["explain", "inner_document", "settings"]
+__all__ = ["engine_settings", "explain", "inner_documents", "settings"]

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from ..calibrate.config import CalibrateConfig
 from ..common.errors import UserError
 from ..common.schema import Document
-from ..engines.config import EngineConfig, ProfileConfig, ValidateConfig
+from ..engines.config import EngineConfig, OnnxRuntimeConfig, ProfileConfig, ValidateConfig
 from ..export.config import ExportConfig
 from ..training.config import DataConfig, ModelConfig, TrainConfig
 from .complaints import explain
@@ -42,7 +42,7 @@ class Recipe(Document):
     training: list[TrainConfig] = []
     calibrate: CalibrateConfig = CalibrateConfig()
     export: ExportConfig = ExportConfig()
-    engines: list[EngineConfig] = [EngineConfig()]
+    engines: list[EngineConfig] = [OnnxRuntimeConfig()]
     profile: ProfileConfig = ProfileConfig()
     validation: Annotated[ValidateConfig, Field(alias="validate")] = ValidateConfig()
 

@@ -38,7 +38,7 @@ def _engine(folder: Path) -> dict[str, Any]:
     record = read_engine(folder)
     return {
         "bytes": record.sizes[record.engine],
-        "fp32_bytes": record.sizes[record.baseline],
+        "fp32_bytes": record.sizes[record.baseline] if record.baseline is not None else None,
         "two_four_share": two_four_share(record.layers),
         "layers": len(record.layers),
         "two_four_layers": sum(layer.two_four for layer in record.layers),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from twofour.pipeline.complaints import inner_document
+from twofour.pipeline.complaints import inner_documents
 from twofour.pipeline.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent.parent
 def documents(model: type[BaseModel]) -> set[type[BaseModel]]:
     found = {model}
     for field in model.model_fields.values():
-        below = inner_document(field.annotation)
-        found |= documents(below) if below else set()
+        for below in inner_documents(field.annotation).values():
+            found |= documents(below)
     return found
 
 

@@ -10,7 +10,7 @@ from ...common.bundle import Bundle
 from ...export.graph.load import load
 from ...export.graph.save import save
 from ...export.graph.strip_qdq import strip_qdq
-from ..config import EngineConfig
+from ..config import OnnxRuntimeConfig
 from ..records import ENGINE, EngineRecord, LayerEvidence
 from .evidence import inspect_layers
 from .passes import prepare
@@ -18,7 +18,7 @@ from .passes import prepare
 _ENGINE, _BASELINE = "engine.onnx", "fp32.onnx"
 
 
-def build_engine(bundle: Bundle, config: EngineConfig, folder: Path, device: str) -> EngineRecord:
+def build_engine(bundle: Bundle, config: OnnxRuntimeConfig, folder: Path, device: str) -> EngineRecord:
     """Build the engine.
 
     Args:

@@ -130,7 +130,7 @@ def _timed(profile: ProfileRecord, arm: str, batch: int) -> list[Latency]:
 def _size(engine: Engine) -> Card:
     question = "How small is it?"
     record = engine.record
-    own, other = record.sizes.get(record.engine), record.sizes.get(record.baseline)
+    own, other = record.sizes.get(record.engine), record.sizes.get(record.baseline or "")
     if own is None:
         return Card(question, DASH, "not recorded", "none", ())
     if not other:

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ...common.files import write_text
+from ...engines.options import arguments
 from . import charts, engine_charts, verdict, weight_charts, words
 from .collect import Engine, Run, collect
 from .layers import layer_views
@@ -94,8 +95,7 @@ def commands(run: Run) -> list[tuple[str, str]]:
 def _engine_commands(engine: Engine) -> list[tuple[str, str]]:
     record = engine.record
     name = charts.engine_title(engine)
-    threads = f" --threads {record.options.threads}" if record.options.threads else ""
-    build = f"build bundle --backend {shlex.quote(record.backend)}{threads} --out"
+    build = f"build bundle --backend {shlex.join([record.backend, *arguments(record.options)])} --out"
     return [
         (f"The engine, {name}", _line(build, engine.folder)),
         ("Its times", _line("profile", engine.folder) + _timing(engine)),

@@ -16,7 +16,9 @@ from twofour.common import bundle as bundles
 from twofour.common import files
 from twofour.common.bundle import Agreement, Manifest, Tensor
 from twofour.engines import backend as backends
-from twofour.engines.config import EngineConfig
+from twofour.engines.config import OnnxRuntimeConfig
+from twofour.engines.layers import compare_layers
+from twofour.engines.profile import profile_beside_fp32, profile_onnx
 from twofour.engines.records import ENGINE, EngineRecord
 
 HIDDEN = 16
@@ -45,8 +47,17 @@ class Plain:
     def device(self) -> str:
         return "cpu"
 
-    def load(self, path: Path, config: EngineConfig) -> Session:
+    def load(self, path: Path, config: OnnxRuntimeConfig, *, trust: bool = False) -> Session:
         return Session(path, config.threads or 1)
+
+    def profile(self, folder, record, source, config, options, *, trust=False):
+        return profile_beside_fp32(folder, record, source, config, options)
+
+    def profile_model(self, path, config, options, shapes, *, trust=False):
+        return profile_onnx(path, config, options, shapes)
+
+    def compare_layers(self, folder, record, source):
+        return compare_layers(folder / record.engine, source, record.options)
 
 
 @pytest.fixture
@@ -180,7 +191,7 @@ def write_engine(folder: Path, bundle: Path, network: Network, graph: onnx.Model
     names = ["engine.onnx", "fp32.onnx"]
     record = EngineRecord(
         backend="onnxruntime", device="cpu", name="digits", bundle="../../bundle",
-        bundle_digest=bundles.read(bundle).digest, options=EngineConfig(threads=1), engine="engine.onnx",
+        bundle_digest=bundles.read(bundle).digest, options=OnnxRuntimeConfig(threads=1), engine="engine.onnx",
         baseline="fp32.onnx", files=files.hashes(folder, names),
         sizes={name: (folder / name).stat().st_size for name in names}, machine={}, layers=[], notes=[],
     )

@@ -10,12 +10,12 @@ from twofour.common.errors import UserError
 from twofour.engines import build
 from twofour.engines.build import build_engine, engine_of
 from twofour.engines.commands import profile_target, validate_target
-from twofour.engines.config import EngineConfig, ProfileConfig, ValidateConfig
+from twofour.engines.config import OnnxRuntimeConfig, ProfileConfig, ValidateConfig
 from twofour.engines.onnxruntime import runner
 from twofour.engines.validate import validate_engine
 
 QUICK = ProfileConfig(batch=[1], seconds=0.01, runs=10, warmup=0.0)
-ANY, TWO = EngineConfig(), EngineConfig(threads=2)
+ANY, TWO = OnnxRuntimeConfig(), OnnxRuntimeConfig(threads=2)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_an_engine_is_built_again_only_for_other_threads_that_were_asked_for(bun
     monkeypatch.setattr(build, "build_engine", lambda *args: made.append(args) or (folder, None))
     assert [engine_of(bundle, config) for config in (ANY, TWO)] == [folder, folder]
     assert made == []
-    engine_of(bundle, EngineConfig(threads=1))
+    engine_of(bundle, OnnxRuntimeConfig(threads=1))
     assert len(made) == 1
 
 

@@ -8,10 +8,10 @@ from onnx import helper, numpy_helper
 from twofour.common import bundle as bundles
 from twofour.common import files
 from twofour.common.errors import UserError
-from twofour.engines.config import EngineConfig
+from twofour.engines.config import OnnxRuntimeConfig
 from twofour.engines.layers import compare_layers
 
-ONE = EngineConfig(threads=1)
+ONE = OnnxRuntimeConfig(threads=1)
 
 
 def compare(tmp_path, model, bundle):

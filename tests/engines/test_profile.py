@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from twofour.common.errors import GateError, UserError
-from twofour.engines.config import EngineConfig, ProfileConfig
+from twofour.engines.config import OnnxRuntimeConfig, ProfileConfig
 from twofour.engines.folder import require
 from twofour.engines.profile import PER_BATCH, profile, profile_engine, profile_model
 from twofour.engines.records import ProfileRecord
@@ -93,6 +93,6 @@ def test_an_engine_of_another_bundle_is_refused(engine, bundle, plain_backend):
 
 def test_a_plain_model(tmp_path, network, plain_backend):
     onnx.save(network.onnx(), str(tmp_path / "deployed.onnx"))
-    found = profile_model(tmp_path / "deployed.onnx", ProfileConfig(**QUICK), EngineConfig())
+    found = profile_model(tmp_path / "deployed.onnx", ProfileConfig(**QUICK), OnnxRuntimeConfig())
     assert [one.arm for one in found.latencies] == ["deployed", "deployed"]
     assert found.ratios == []

@@ -9,12 +9,12 @@ import pytest
 from twofour.common import bundle as bundles
 from twofour.common import files
 from twofour.engines.backend import find
-from twofour.engines.config import EngineConfig, ProfileConfig, ValidateConfig
+from twofour.engines.config import OnnxRuntimeConfig, ProfileConfig, ValidateConfig
 from twofour.engines.inspect import inspect
 from twofour.engines.profile import profile_engine, profile_model
 from twofour.engines.validate import validate_engine
 
-ONE = EngineConfig(threads=1)
+ONE = OnnxRuntimeConfig(threads=1)
 QUICK = ProfileConfig(batch=[1, 5], seconds=0.02, runs=12, warmup=0.0)
 
 

@@ -12,11 +12,11 @@ from twofour.common import files
 from twofour.common.bundle import EVAL, MANIFEST, MODEL, REFERENCE, Agreement, Manifest, read
 from twofour.common.errors import UserError
 from twofour.engines.backend import find
-from twofour.engines.config import EngineConfig
+from twofour.engines.config import OnnxRuntimeConfig
 from twofour.engines.onnxruntime import build as building
 from twofour.engines.records import read_engine
 
-CONFIG = EngineConfig(threads=1)
+CONFIG = OnnxRuntimeConfig(threads=1)
 PRUNED = "body.0.conv1"
 
 

@@ -14,7 +14,7 @@ import yaml
 from twofour.common.bundle import Agreement, Layer, Manifest, Range, Tensor
 from twofour.common.files import sha256
 from twofour.common.machine import describe, versions
-from twofour.engines.config import EngineConfig, ProfileConfig, ValidateConfig
+from twofour.engines.config import OnnxRuntimeConfig, ProfileConfig, ValidateConfig
 from twofour.engines.records import (
     EngineRecord,
     Gate,
@@ -171,7 +171,7 @@ def engine_record(layers: list[Layer], digest: str) -> EngineRecord:
         name="digits-resnet",
         bundle="../../bundle",
         bundle_digest=digest,
-        options=EngineConfig(),
+        options=OnnxRuntimeConfig(),
         engine="engine.onnx",
         baseline="fp32.onnx",
         files={},
