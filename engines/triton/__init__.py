@@ -1,0 +1,1 @@
+"""Handing an engine over to Triton Inference Server: a folder of its model repository. Imports nothing of Triton's."""
