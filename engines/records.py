@@ -146,6 +146,42 @@ class EngineRecord(Document):
     tensorrt: TensorRTBuild | None = None
 
 
+class Spread(Document):
+    """How one part of an inference is distributed, in milliseconds."""
+
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    mean: float
+    min: float
+
+
+class GpuTimes(Document):
+    """The parts of an inference on a GPU, by CUDA events; the call that starts it, by the host's clock.
+
+    Attributes:
+        cuda_graph: launched as a CUDA graph.
+        fallback: why it wasn't, though asked for.
+        compute: from the first kernel to the last.
+        h2d: copy of the inputs to the device; None where they lay there.
+        d2h: copy of the outputs to the host; None where they stayed.
+        enqueue: the host's time in the call.
+        variation: standard deviation over mean of the computing within one build; the largest of the builds'.
+        samples: every counted inference, in the order of measurement, build after build: `computeMs`, `h2dMs`, `d2hMs`
+            (trtexec's keys) and `enqMs`; what is equal to `samples_ms` is left out.
+    """
+
+    cuda_graph: bool
+    fallback: str | None
+    compute: Spread
+    h2d: Spread | None
+    d2h: Spread | None
+    enqueue: Spread
+    variation: float
+    samples: dict[str, list[float]] = {}
+
+
 class Latency(Document):
     """Times of one arm at one batch size, in milliseconds; throughput in samples per second.
 
@@ -153,6 +189,8 @@ class Latency(Document):
         spread: interquartile range over the median.
         throughput: batch size times runs, over their total time.
         samples_ms: every counted inference, in the order of measurement.
+        builds: the median of each build of the arm, where it was built several times.
+        gpu: the parts of an inference on a GPU.
     """
 
     arm: str
@@ -167,16 +205,20 @@ class Latency(Document):
     spread: float
     throughput: float
     samples_ms: list[float]
+    builds: list[float] = []
+    gpu: GpuTimes | None = None
 
 
 class Ratio(Document):
     """How many times faster the engine is than the baseline at one batch size.
 
     Attributes:
-        speedup: median over the interleaved rounds of baseline time / engine time.
+        speedup: median over the interleaved rounds of baseline time / engine time; of arms that were built several
+            times, the ratio of the geometric means of the builds' medians.
         low: lower end of its 95 % interval.
         high: upper end of its 95 % interval.
-        verdict: `faster`, `slower`, or `no difference` where the interval holds 1.
+        verdict: `faster`, `slower`, `no difference` where the interval holds 1, or `unknown` where an arm was built
+            only once although builds of it differ: the interval holds the noise of running, not that of building.
     """
 
     arm: str
@@ -185,7 +227,60 @@ class Ratio(Document):
     speedup: float
     low: float
     high: float
-    verdict: Literal["faster", "slower", "no difference"]
+    verdict: Literal["faster", "slower", "no difference", "unknown"]
+
+
+class Mode(Document):
+    """The arms timed in one more way, which the headline is to be read beside.
+
+    Attributes:
+        cuda_graph: launched as CUDA graphs.
+        transfers: inputs and outputs are copied between host and device in each inference.
+    """
+
+    cuda_graph: bool
+    transfers: bool
+    latencies: list[Latency]
+    ratios: list[Ratio]
+
+
+class ArmBuild(Document):
+    """One build of one arm.
+
+    Attributes:
+        arm: its name.
+        number: 1 for the first build of the arm.
+        file: the plan, as seen from the engine's folder; None where it was discarded.
+        seconds: the builder took.
+        sparsity_log: what the builder said of sparsity.
+        out_of_memory: lines of the log that say that a tactic was left out for lack of memory; such a build is
+            discarded, since nobody knows what it would have been.
+    """
+
+    arm: str
+    number: int
+    file: str | None
+    seconds: float
+    sparsity_log: list[SparsityLine] = []
+    out_of_memory: list[str] = []
+
+
+class TrtexecCheck(Document):
+    """What trtexec measured on the engine's own plan with the settings of the headline.
+
+    Attributes:
+        version: of trtexec.
+        batch: samples per inference.
+        compute_ms: median by trtexec.
+        own_ms: median of the same plan in this profile.
+        command: what was run.
+    """
+
+    version: str
+    batch: int
+    compute_ms: float
+    own_ms: float
+    command: str
 
 
 class Gate(Document):
@@ -198,7 +293,21 @@ class Gate(Document):
 
 
 class ProfileRecord(Document):
-    """`profile.json`."""
+    """`profile.json`.
+
+    Attributes:
+        latencies: of each arm at each batch size; on a GPU with the data on the device, by CUDA graphs where they
+            could be captured.
+        ratios: the first arm against each of the others.
+        modes: the same arms timed in other ways.
+        builds: the plans that stand behind the arms.
+        warnings: what keeps the figures from being taken at face value.
+        gpu_before: clocks, temperature, power and what holds the clocks down, before the first inference.
+        gpu_after: the same after the last.
+        layer_shares: part of the first arm's time by the engine's layer, 0 to 1; good for shares only.
+        node_shares: the same by weighted ONNX node, as far as the engine's layers can be told apart.
+        trtexec: a second opinion, where trtexec is installed.
+    """
 
     schema_version: Literal[1] = 1
     backend: str
@@ -207,6 +316,14 @@ class ProfileRecord(Document):
     latencies: list[Latency]
     ratios: list[Ratio]
     gates: list[Gate]
+    modes: list[Mode] = []
+    builds: list[ArmBuild] = []
+    warnings: list[str] = []
+    gpu_before: dict[str, Any] = {}
+    gpu_after: dict[str, Any] = {}
+    layer_shares: dict[str, float] = {}
+    node_shares: dict[str, float] = {}
+    trtexec: TrtexecCheck | None = None
 
 
 class LayerDifference(Document):
@@ -279,6 +396,7 @@ def _needed(folder: Path, record: EngineRecord) -> list[str]:
 
 
 __all__ = [
-    "ENGINE", "PROFILE", "VALIDATION", "EngineRecord", "Gate", "Island", "Latency", "LayerDifference", "LayerEvidence",
-    "ProfileRecord", "Ratio", "SparsityLine", "TensorRTBuild", "ValidationRecord", "Verdict", "read_engine",
+    "ENGINE", "PROFILE", "VALIDATION", "ArmBuild", "EngineRecord", "Gate", "GpuTimes", "Island", "Latency",
+    "LayerDifference", "LayerEvidence", "Mode", "ProfileRecord", "Ratio", "SparsityLine", "Spread", "TensorRTBuild",
+    "TrtexecCheck", "ValidationRecord", "Verdict", "read_engine",
 ]
