@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from .rounds import SETTLE, alternate, no_garbage_collection, per_round
 from .statistics import Times
 
 Call = Callable[[], object]
-_ROUNDS = 100  # aimed at in the asked time; slow calls make fewer, but at least _LEAST_ROUNDS
-_LEAST_ROUNDS = 12
-_LEAST_PER_ROUND = 4
-_SHORTEST = 0.005  # seconds of one arm in one round
-_SETTLE = 0.002  # seconds after a change of arms that aren't counted; at least one inference
 
 
-@dataclass
 class _Lane:
-    """One arm under the stopwatch."""
+    """One call under the stopwatch; warms it up when made."""
 
-    call: Call
-    per_round: int = 1
-    rounds: list[Times] = field(default_factory=list)
-    nanoseconds: int = 0
-    runs: int = 0
+    def __init__(self, call: Call, seconds: float, runs: int, warmup: float) -> None:
+        self._call, self._seconds, self._runs = call, seconds, runs
+        self._per_round = per_round(_warm(call, warmup), seconds, runs)
+        self.rounds: list[Times] = []
+        self._counted_ns = self._counted = 0
+
+    def round(self) -> None:
+        call, clock, times = self._call, time.perf_counter_ns, []
+        _warm(call, SETTLE)
+        for _ in range(self._per_round):
+            start = clock()
+            call()
+            times.append(clock() - start)
+        self.rounds.append(np.array(times, dtype=np.float64) / 1e6)
+        self._counted_ns += sum(times)
+        self._counted += len(times)
+
+    def done(self) -> float:
+        return min(self._counted_ns / (self._seconds * 1e9), self._counted / self._runs)
 
 
 def interleaved(
@@ -51,17 +57,9 @@ def interleaved(
     Returns:
         Milliseconds by name: one array per round.
     """
-    lanes = {name: _Lane(call) for name, call in calls.items()}
-    for lane in lanes.values():
-        lane.per_round = _per_round(_warm(lane.call, warmup), seconds, runs)
-    order = list(lanes.values())
-    with _no_garbage_collection():
-        while (done := min(_share(lane, seconds, runs) for lane in order)) < 1:
-            for lane in order:
-                _round(lane)
-            order.reverse()
-            on_progress(done)
-    on_progress(1.0)
+    lanes = {name: _Lane(call, seconds, runs, warmup) for name, call in calls.items()}
+    with no_garbage_collection():
+        alternate(list(lanes.values()), on_progress)
     return {name: lane.rounds for name, lane in lanes.items()}
 
 
@@ -74,40 +72,6 @@ def _warm(call: Call, seconds: float) -> float:
         call()
         times.append(time.perf_counter() - start)
     return max(float(np.median(times[len(times) // 2 :])), 1e-7)
-
-
-def _per_round(each: float, seconds: float, runs: int) -> int:
-    wanted = max(_SHORTEST, seconds / _ROUNDS) / each
-    most = max(runs, seconds / each) / _LEAST_ROUNDS
-    return max(1, int(min(max(wanted, _LEAST_PER_ROUND), most)))
-
-
-def _share(lane: _Lane, seconds: float, runs: int) -> float:
-    return min(lane.nanoseconds / (seconds * 1e9), lane.runs / runs)
-
-
-def _round(lane: _Lane) -> None:
-    call, clock, times = lane.call, time.perf_counter_ns, []
-    _warm(call, _SETTLE)
-    for _ in range(lane.per_round):
-        start = clock()
-        call()
-        times.append(clock() - start)
-    lane.rounds.append(np.array(times, dtype=np.float64) / 1e6)
-    lane.nanoseconds += sum(times)
-    lane.runs += len(times)
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    was_on = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 __all__ = ["Call", "interleaved"]

@@ -1,6 +1,7 @@
 """What tests of several rooms share: the command line in this process, and one finished run of a tiny recipe."""
 
 import sys
+from importlib import util
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,21 @@ def call(*arguments) -> int:
     finally:
         sys.argv = before
     return 0
+
+
+@pytest.fixture(scope="session")
+def load():
+    """Imports a helper of other tests, once, by its path below tests/: `load("engines/cuda/simulated.py")`."""
+
+    def module(path: str):
+        name = "twofour_tests." + path.removesuffix(".py").replace("/", ".")
+        if name not in sys.modules:
+            spec = util.spec_from_file_location(name, Path(__file__).parent / path)
+            sys.modules[name] = made = util.module_from_spec(spec)
+            spec.loader.exec_module(made)
+        return sys.modules[name]
+
+    return module
 
 
 @pytest.fixture(autouse=True)
