@@ -106,7 +106,7 @@ def test_an_arm_that_scatters_alone_gets_its_own_scatter():
 
 def test_noise_of_the_rounds_widens_where_the_builds_are_alike():
     generator = np.random.default_rng(6)
-    loud = [[np.full(4, math.exp(value)) for value in generator.normal(0, 0.2, 40)] for _ in range(3)]
+    loud = [[np.full(4, math.exp(value)) for value in generator.normal(0, 0.2, 40)]] * 3
     calm = [[np.full(4, 1.0)] * 40 for _ in range(3)]
     found = build_ratio("a", "b", 1, {"a": loud, "b": calm})
     assert found.high / found.low > 1.1
