@@ -1,0 +1,36 @@
+"""Our TensorRT code on the real bindings of every release: the tests in `inside/` run in a process of their own.
+
+    pytest tests/engines/tensorrt -k 11.4                              one release
+    INSIDE="-k parser" pytest tests/engines/tensorrt -k 11.4           some of its inside tests
+    INSIDE="--pdb -x" pytest -s tests/engines/tensorrt -k 11.4         with a debugger
+
+By hand, for one inside test (the folders are there after the first run of this file):
+
+    cd .cache/tensorrt/tensorrt-cu13-bindings-11.4.0.106-cp311 && export PYTHONPATH=$PWD/site LD_LIBRARY_PATH=$PWD/lib
+    cd - && TWOFOUR_TENSORRT_INSIDE=11.4 python -m pytest tests/engines/tensorrt/inside/test_double.py -k parser
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+INSIDE = Path(__file__).with_name("inside")
+ROOT = Path(__file__).parents[3]
+
+
+def test_inside(release, capfd):
+    asked = shlex.split(os.environ.get("INSIDE", ""))
+    command = [sys.executable, "-m", "pytest", str(INSIDE), "-q", "-p", "no:cacheprovider", *asked]
+    interactive = "--pdb" in asked
+    done = subprocess.run(command, cwd=ROOT, env=release.environment(), text=True, timeout=900,
+                          stdout=None if interactive else subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, f"TensorRT {release.version}:\n{done.stdout}"
+
+
+def test_the_inside_tests_are_not_collected_without_bindings():
+    environment = {key: value for key, value in os.environ.items() if key != "TWOFOUR_TENSORRT_INSIDE"}
+    command = [sys.executable, "-m", "pytest", str(INSIDE.parent), "-q", "--collect-only", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert "inside/" not in done.stdout
