@@ -11,7 +11,7 @@ from ..common import files
 from ..common.bundle import Agreement
 from ..common.errors import UserError
 from ..common.schema import Document
-from .config import EngineConfig, ProfileConfig, Rest, ShapeRange, ValidateConfig
+from .config import Arm, EngineConfig, ProfileConfig, Rest, ShapeRange, ValidateConfig
 
 ENGINE, PROFILE, VALIDATION = "engine.json", "profile.json", "validation.json"
 Precision = Literal["int8", "float", "unknown"]
@@ -257,7 +257,7 @@ class ArmBuild(Document):
             discarded, since nobody knows what it would have been.
     """
 
-    arm: str
+    arm: Arm
     number: int
     file: str | None
     seconds: float
