@@ -44,6 +44,13 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if item not in left]
 
 
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory, monkeypatch):
+    """No test reads or writes the user's own timing caches and key."""
+    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+
+
 @pytest.fixture
 def trt(monkeypatch):
     """The module double, as `capabilities.tensorrt()` gives it; `trt.double` has its knobs and records.
@@ -73,6 +80,7 @@ def gpu(trt, cuda):
     from twofour.engines.cuda.device import device
 
     trt.double.enqueue = lambda handle, work, milliseconds: cuda.launch(handle, work, milliseconds)
+    trt.double.capturing = lambda handle: bool(cuda._stream(handle).capture)
     trt.double.memory = lambda address, count: cuda.bytes_at(address, count)
     trt.double.compute_capability, trt.double.gpu = cuda.compute_capability, cuda.devices[0]
     return device()
