@@ -39,7 +39,7 @@ def tensorrt() -> ModuleType:
     except (ImportError, OSError) as error:
         raise _broken(error) from error
     except Exception as error:  # a native build made for another machine can raise anything at import
-        raise _shell(f"can't be imported ({type(error).__name__}: {error})") from error
+        raise _shell(f"can't be imported ({type(error).__name__}: {_flat(error)})") from error
     _check(module)
     return module
 
@@ -70,18 +70,23 @@ def _absent(error: ModuleNotFoundError) -> MissingError:
         return MissingError("TensorRT is not installed: there is no Python package 'tensorrt'.", fix=_install())
     if (error.name or "").startswith("tensorrt"):
         return _shell(f"has no module {error.name!r} for Python {platform.python_version()}")
-    return _shell(f"can't be imported ({error})")
+    return _shell(f"can't be imported ({_flat(error)})")
 
 
 def _broken(error: ImportError | OSError) -> MissingError:
     """The package is there, a shared library that it needs is not."""
     named = _LIBRARY.search(str(error))
     if named is None:
-        return _shell(f"can't be imported ({error})")
+        return _shell(f"can't be imported ({_flat(error)})")
     return MissingError(
-        f"The Python package 'tensorrt' is installed, but its native library {named[0]} can't be loaded ({error}).",
+        f"The Python package 'tensorrt' is installed, but its native library {named[0]} can't be loaded ({_flat(error)}).",
         fix=_libraries(named[0]),
     )
+
+
+def _flat(error: Exception) -> str:
+    """An error's text as part of one paragraph."""
+    return " ".join(str(error).split())
 
 
 def _libraries(library: str) -> str:

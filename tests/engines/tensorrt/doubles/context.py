@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,16 @@ real = checked.REAL
 class IExecutionContext(Checked, of=real.IExecutionContext):
     """Counted in `trt.double.contexts` until it is gone."""
 
-    def _setup(self, engine: Any) -> None:
-        self._engine, self._profile = engine, 0
+    def _setup(self, engine: Any, has_memory: bool = True) -> None:
+        self._engine, self._profile, self._has_memory = engine, 0, has_memory
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
         self._profiler: Any = None
         self._listener: Any = None
         self._debug: set[str] = set()
         self._allocators: dict[str, Any] = {}
-        self._ran = False
+        self._ran, self._warm = False, None
+        self._busy = threading.Lock()
         values = {"name": "", "enqueue_emits_profile": True, "debug_sync": False, "error_recorder": None,
                   "persistent_cache_limit": 0, "unfused_tensors_debug_state": False,
                   "nvtx_verbosity": real.ProfilingVerbosity.LAYER_NAMES_ONLY}
@@ -58,6 +60,15 @@ class IExecutionContext(Checked, of=real.IExecutionContext):
         if profile_index != self._profile:
             self._profile, self._shapes = int(profile_index), {}
         return True
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        assert memory % 256 == 0, f"TensorRT works in memory that is aligned to 256 bytes, not at {memory}"
+        if size < self._engine.device_memory_size_v2:
+            self._error(f"{size} bytes are too few: the engine needs {self._engine.device_memory_size_v2}")
+            return
+        if STATE.memory:
+            STATE.memory(memory, size)
+        self._has_memory = True
 
     def set_input_shape(self, name: str, shape: Any) -> bool:
         if name not in {one.name for one in self._engine._graph.inputs}:
@@ -144,7 +155,7 @@ class IExecutionContext(Checked, of=real.IExecutionContext):
 
     def report_to_profiler(self) -> bool:
         if self._profiler is None or not self._ran or self.enqueue_emits_profile:
-            return False
+            return False  # while a graph is captured too; the double can't know of which stream
         self._report()
         return True
 
@@ -175,23 +186,46 @@ class IExecutionContext(Checked, of=real.IExecutionContext):
         return name in self._debug
 
     def execute_async_v3(self, stream_handle: int) -> bool:
+        if not self._busy.acquire(blocking=False):
+            raise AssertionError("two threads use one context at once")
+        try:
+            return self._execute(int(stream_handle))
+        finally:
+            self._busy.release()
+
+    def _execute(self, handle: int) -> bool:
         number, failure = STATE.executions, STATE.fail_execute.get(STATE.executions)
         STATE.executions += 1
         if failure == "raises":
             raise RuntimeError(f"execution {number} failed")
+        if not self._has_memory:
+            return self._error("enqueue failed: the context was given no memory to work in")
         unset = [name for name in self._engine._ends if not self._addresses.get(name) and name not in self._allocators]
         if failure or self.infer_shapes() or unset:
             return self._error(f"enqueue failed: shapes of {self.infer_shapes()} and addresses of {unset} are not set")
-        addresses, inputs = dict(self._addresses), {one.name: self._input_shape(one.name) for one in
-                                                    self._engine._graph.inputs}
-        listener, names = self._listener, self._watched()
-        handle = int(stream_handle)
-        work = lambda: self._work(inputs, addresses, listener, names, handle)  # noqa: E731
-        STATE.enqueue(handle, work, STATE.run_ms(self._engine._header)) if STATE.enqueue else work()
-        self._ran = True
+        inputs = {one.name: self._input_shape(one.name) for one in self._engine._graph.inputs}
+        if STATE.capturing is not None and STATE.capturing(handle) and self._warm != inputs:
+            return self._error("a graph capture needs one execution with the same shapes before it")
+        self._enqueue(handle, inputs)
+        self._ran, self._warm = True, inputs
         if self._profiler is not None and self.enqueue_emits_profile:
             self._report()
         return True
+
+    def _enqueue(self, handle: int, inputs: dict[str, tuple[int, ...]]) -> None:
+        if handle == 0:
+            callbacks.log(self._engine._logger, "WARNING", "Using default stream in enqueueV3() may lead to performance "
+                          "issues due to additional calls to cudaStreamSynchronize() by TensorRT to ensure correct "
+                          "synchronization. Please use non-default stream instead.")
+        addresses, listener, names = dict(self._addresses), self._listener, self._watched()
+
+        def work() -> None:
+            self._work(inputs, addresses, listener, names, handle)
+
+        if STATE.enqueue is None:
+            work()
+        else:
+            STATE.enqueue(handle, work, STATE.run_ms(self._engine._header))
 
     def _watched(self) -> tuple[str, ...]:
         """Debug tensors that are on; those that fusion leaves, if they were marked and are on too."""

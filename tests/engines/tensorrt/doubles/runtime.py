@@ -207,7 +207,8 @@ class ICudaEngine(Checked, of=real.ICudaEngine):
             callbacks.log(self._logger, "ERROR", "IExecutionContext: Error Code 2: OutOfMemory (Requested size was "
                                                  "17179869184 bytes.)")
             return None
-        return IExecutionContext._make(self)
+        managed = strategy == real.ExecutionContextAllocationStrategy.USER_MANAGED
+        return IExecutionContext._make(self, has_memory=not managed)
 
     def create_execution_context_without_device_memory(self) -> Any:
         return IExecutionContext._make(self)

@@ -29,6 +29,7 @@ class State:
         run: computes outputs from inputs instead of ONNX Runtime: (onnx model, inputs, names) -> {name: array}.
         run_ms: simulated milliseconds of one inference, by the header of the plan.
         enqueue: how work gets on a stream: called with (stream handle, function, milliseconds); default: at once.
+        capturing: whether a stream's graph is being captured, by its handle; default: never.
         memory: checks an (address, bytes) before it is touched; default: none.
     """
 
@@ -47,6 +48,7 @@ class State:
     run: Callable[..., dict[str, Any]] | None = None
     run_ms: Callable[[dict[str, Any]], float] = lambda header: 0.1
     enqueue: Callable[[int, Callable[[], None], float], None] | None = None
+    capturing: Callable[[int], bool] | None = None
     memory: Callable[[int, int], None] | None = None
     logged: list[tuple[str, str]] = field(default_factory=list)
     callback_errors: list[str] = field(default_factory=list)
