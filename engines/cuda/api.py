@@ -90,9 +90,9 @@ def _failure(name: str, error: Any) -> CudaError:
     TensorRT and torch ask for the last error after a kernel's launch, and would blame the kernel.
     """
     word, text = str(error.name), ""
-    with suppress(RuntimeError):
+    runtime().cudaGetLastError()
+    with suppress(RuntimeError):  # see `call`
         text = runtime().cudaGetErrorString(error)[1].decode()
-        runtime().cudaGetLastError()
     kind = OutOfMemoryError if word == "cudaErrorMemoryAllocation" else CudaError
     return kind(f"{name} failed: {word}{f' ({text})' if text else ''}.", function=name, error=word)
 

@@ -77,7 +77,8 @@ def _record(work: Callable[[Stream], None], stream: Stream) -> Any:
             raise
         recorded = call("cudaStreamEndCapture", stream.handle)  # ends it even where it says that it was spoilt
     except Exception as error:
-        raise CaptureError(error.what if isinstance(error, CudaError) else f"{type(error).__name__}: {error}") from error
+        reason = error.what if isinstance(error, CudaError) else f"{type(error).__name__}: {error}"
+        raise CaptureError(reason) from error
     if not int(recorded):
         raise CaptureError("CUDA gave no graph.")
     return recorded

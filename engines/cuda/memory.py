@@ -81,8 +81,9 @@ class PinnedBuffer(_Buffer):
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if size > self.nbytes:
             raise ValueError(f"An array of {size} bytes doesn't fit into {self.nbytes}.")
-        content = (ctypes.c_byte * max(self.nbytes, 1)).from_address(self.address)
-        return np.frombuffer(content, np.uint8)[:size].view(dtype).reshape(shape)
+        content: Any = (ctypes.c_byte * max(self.nbytes, 1)).from_address(self.address)
+        found: Array = np.frombuffer(content, np.uint8)[:size].view(dtype).reshape(shape)
+        return found
 
     def _release(self, held: int) -> None:
         call("cudaFreeHost", held)

@@ -41,9 +41,11 @@ class Resource:
             self._release(held)
 
     def __enter__(self: R) -> R:
+        """Itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Give it back."""
         try:
             self.close()
         except CudaError:

@@ -44,7 +44,7 @@ _FILLED = 1 << 22  # bytes of an allocation that are filled; filling gigabytes w
 _ANYWHERE = {0, 1, 2}  # default streams
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A call ends with this error code."""
 
     def __init__(self, name: str) -> None:
@@ -123,7 +123,8 @@ class Simulated:
         """Put a kernel on a stream (a handle, or an object with `handle`), as a library below cudart would."""
         with self._lock:
             self.clock += self.call_ns
-            self._put(self._stream(getattr(stream, "handle", stream)), work or (lambda: None), round(milliseconds * 1e6))
+            queue = self._stream(getattr(stream, "handle", stream))
+            self._put(queue, work or (lambda: None), round(milliseconds * 1e6))
 
     def fail(self, name: str, *, at: int = 1, error: str = "cudaErrorMemoryAllocation", times: int | None = 1) -> None:
         """Let the `at`-th call of a function from now on fail, and the ones after it up to `times` (None: all)."""
@@ -168,7 +169,7 @@ class Simulated:
             try:
                 self._fail_if_told(name)
                 answer = handler(self, **bound.arguments)
-            except Refused as refused:
+            except RefusedError as refused:
                 if name != "cudaGetLastError":
                     self.last_error = refused.code
                 return (refused.code, *[None] * number)
@@ -183,7 +184,7 @@ class Simulated:
                 if name == "cudaStreamEndCapture":
                     for stream in self._streams.values():
                         stream.capture = None
-                raise Refused(failure[2].name)
+                raise RefusedError(failure[2].name)
 
     def _handle(self) -> int:
         self._next += 16
@@ -193,7 +194,7 @@ class Simulated:
 
     def _cudaGetDeviceCount(self) -> int:  # noqa: N802
         if not self.devices:
-            raise Refused("cudaErrorNoDevice")
+            raise RefusedError("cudaErrorNoDevice")
         return len(self.devices)
 
     def _cudaDriverGetVersion(self) -> int:  # noqa: N802
@@ -224,18 +225,18 @@ class Simulated:
 
     def _known_device(self, device: int) -> None:
         if device not in range(len(self.devices)):
-            raise Refused("cudaErrorInvalidDevice")
+            raise RefusedError("cudaErrorInvalidDevice")
 
     def _cudaGetErrorName(self, error: Any) -> bytes:  # noqa: N802
         return error.name.encode()
 
     def _cudaGetErrorString(self, error: Any) -> bytes:  # noqa: N802
-        return real.cudaGetErrorString(error)[1]
+        return f"simulated {error.name}".encode()
 
     def _cudaGetLastError(self) -> None:  # noqa: N802
         error, self.last_error = self.last_error, real.cudaError_t.cudaSuccess
         if error != real.cudaError_t.cudaSuccess:
-            raise Refused(error.name)
+            raise RefusedError(error.name)
 
     def _cudaDeviceSynchronize(self) -> None:  # noqa: N802
         self._not_while_capturing()
@@ -246,7 +247,7 @@ class Simulated:
     def _cudaMalloc(self, size: int) -> int:  # noqa: N802
         self._not_while_capturing()
         if size > self._free():
-            raise Refused("cudaErrorMemoryAllocation")
+            raise RefusedError("cudaErrorMemoryAllocation")
         return self._allocate("device memory", size) if size else 0
 
     def _cudaHostAlloc(self, size: int, flags: int) -> int:  # noqa: N802
@@ -302,7 +303,7 @@ class Simulated:
             return
         memory = self._memory.get(address)
         if memory is None or memory.kind != kind:
-            raise Refused("cudaErrorInvalidValue")
+            raise RefusedError("cudaErrorInvalidValue")
         self._drain_all()  # freeing waits for the device
         end = address - memory.block.ctypes.data + memory.size
         assert (memory.block[end : end + GUARD_BYTES] == GUARD).all(), "something wrote past the end of an allocation"
@@ -317,7 +318,7 @@ class Simulated:
     def _inside(self, address: int, size: int, kind: str | None = None) -> None:
         memory = self._find(address, kind)
         if memory is None or address + size > memory.address + memory.size:
-            raise Refused("cudaErrorInvalidValue")
+            raise RefusedError("cudaErrorInvalidValue")
 
     # streams
 
@@ -329,7 +330,7 @@ class Simulated:
     def _cudaStreamDestroy(self, stream: Any) -> None:  # noqa: N802
         self._run(self._stream(stream))
         if int(stream) in _ANYWHERE:
-            raise Refused("cudaErrorInvalidResourceHandle")
+            raise RefusedError("cudaErrorInvalidResourceHandle")
         del self._streams[int(stream)]
 
     def _cudaStreamSynchronize(self, stream: Any) -> None:  # noqa: N802
@@ -338,7 +339,7 @@ class Simulated:
     def _cudaStreamQuery(self, stream: Any) -> None:  # noqa: N802
         found = self._idle(stream)
         if found.ready > self.clock:
-            raise Refused("cudaErrorNotReady")
+            raise RefusedError("cudaErrorNotReady")
         self._run(found)
 
     def _cudaStreamWaitEvent(self, stream: Any, event: Any, flags: int) -> None:  # noqa: N802
@@ -357,7 +358,7 @@ class Simulated:
     def _stream(self, stream: Any) -> _Stream:
         handle = int(stream) if stream is not None else 0
         if handle not in self._streams:
-            raise Refused("cudaErrorInvalidResourceHandle")
+            raise RefusedError("cudaErrorInvalidResourceHandle")
         return self._streams[handle]
 
     def _idle(self, stream: Any) -> _Stream:
@@ -417,7 +418,7 @@ class Simulated:
     def _cudaEventSynchronize(self, event: Any) -> None:  # noqa: N802
         mark = self._event(event)
         if mark.captured:
-            raise Refused("cudaErrorCapturedEvent")
+            raise RefusedError("cudaErrorCapturedEvent")
         if mark.time is not None:
             self._pass(mark)
             self.clock = max(self.clock, mark.time)
@@ -425,20 +426,20 @@ class Simulated:
     def _cudaEventQuery(self, event: Any) -> None:  # noqa: N802
         mark = self._event(event)
         if mark.time is not None and mark.time > self.clock:
-            raise Refused("cudaErrorNotReady")
+            raise RefusedError("cudaErrorNotReady")
         self._pass(mark)
 
     def _cudaEventElapsedTime(self, start: Any, end: Any) -> float:  # noqa: N802
         marks = self._event(start), self._event(end)
         if any(mark.flags & real.cudaEventDisableTiming or mark.time is None for mark in marks):
-            raise Refused("cudaErrorInvalidResourceHandle")
+            raise RefusedError("cudaErrorInvalidResourceHandle")
         if any(mark.time > self.clock for mark in marks):
-            raise Refused("cudaErrorNotReady")
+            raise RefusedError("cudaErrorNotReady")
         return (marks[1].time - marks[0].time) / 1e6
 
     def _event(self, event: Any) -> _Event:
         if int(event) not in self._events:
-            raise Refused("cudaErrorInvalidResourceHandle")
+            raise RefusedError("cudaErrorInvalidResourceHandle")
         return self._events[int(event)]
 
     def _pass(self, mark: _Event) -> None:
@@ -451,20 +452,20 @@ class Simulated:
         queue = self._stream(stream)
         assert mode.name.endswith("ThreadLocal"), f"{mode.name} is not simulated"
         if int(stream) in (0, 1):
-            raise Refused("cudaErrorStreamCaptureUnsupported")
+            raise RefusedError("cudaErrorStreamCaptureUnsupported")
         if queue.capture:
-            raise Refused("cudaErrorIllegalState")
+            raise RefusedError("cudaErrorIllegalState")
         queue.capture, queue.thread = _Graph(), threading.get_ident()
 
     def _cudaStreamEndCapture(self, stream: Any) -> Any:  # noqa: N802
         queue = self._stream(stream)
         if not queue.capture:
-            raise Refused("cudaErrorIllegalState")
+            raise RefusedError("cudaErrorIllegalState")
         if queue.thread != threading.get_ident():
-            raise Refused("cudaErrorStreamCaptureWrongThread")
+            raise RefusedError("cudaErrorStreamCaptureWrongThread")
         graph, queue.capture = queue.capture, None
         if graph.spoilt:
-            raise Refused("cudaErrorStreamCaptureInvalidated")
+            raise RefusedError("cudaErrorStreamCaptureInvalidated")
         handle = self._handle()
         self._graphs[handle] = graph
         return real.cudaGraph_t(handle)
@@ -499,13 +500,13 @@ class Simulated:
     @staticmethod
     def _known(table: dict[int, _Graph], handle: Any) -> _Graph:
         if int(handle) not in table:
-            raise Refused("cudaErrorInvalidValue")
+            raise RefusedError("cudaErrorInvalidValue")
         return table[int(handle)]
 
     def _spoil(self, queue: _Stream, error: str) -> None:
         if queue.capture:
             queue.capture.spoilt = True
-        raise Refused(error)
+        raise RefusedError(error)
 
     def _not_while_capturing(self) -> None:
         """What a thread may not do while it captures."""
@@ -524,9 +525,10 @@ def _check(function: str, name: str, value: Any, annotation: Any) -> None:
         assert isinstance(value, getattr(real, annotation)), f"{function}: {name} is a {type(value).__name__}"
     elif name in _HANDLES:
         allowed = (getattr(real, _HANDLES[name]), int, *([type(None)] if name == "stream" else []))
-        assert isinstance(value, allowed) and not isinstance(value, bool), f"{function}: {name} is {value!r}"
+        assert isinstance(value, allowed), f"{function}: {name} is {value!r}"
     else:
-        assert isinstance(value, int) and not isinstance(value, bool) and value >= 0, f"{function}: {name} is {value!r}"
+        assert isinstance(value, int), f"{function}: {name} is {value!r}"
+        assert value >= 0, f"{function}: {name} is {value!r}"
 
 
 @cache
@@ -534,7 +536,8 @@ def _results(name: str) -> int:
     """How many values the real function gives beside its error code, by its documentation."""
     if name in ("cudaGetErrorName", "cudaGetErrorString"):
         return 1  # documented as if they gave nothing else
-    lines = [line.strip() for line in getattr(real, name).__doc__.split("Returns\n")[1].split("See Also")[0].splitlines()]
+    told = getattr(real, name).__doc__.split("Returns\n")[1].split("See Also")[0]
+    lines = [line.strip() for line in told.splitlines()]
     return sum(" : " in line and not line.startswith(":") for line in lines)
 
 

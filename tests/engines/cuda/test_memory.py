@@ -80,10 +80,9 @@ def test_closed_buffers_have_no_address(cuda):
 
 
 def test_released_after_an_error_which_is_the_one_that_is_told(cuda):
-    with pytest.raises(KeyError), DeviceBuffer(16):
-        cuda.fail("cudaFree", error="cudaErrorIllegalAddress", at=2)
-        with DeviceBuffer(16):
-            raise KeyError
+    cuda.fail("cudaFree", error="cudaErrorIllegalAddress", at=2)
+    with pytest.raises(KeyError), DeviceBuffer(16), DeviceBuffer(16):
+        raise KeyError
     assert cuda.counts["cudaFree"] == 2
     cuda._memory.clear()  # the outer one could not be freed
 

@@ -59,8 +59,12 @@ def test_a_borrowed_stream_stays_open(cuda):
 
 
 def test_streams_do_not_wait_for_the_default_stream(cuda, monkeypatch):
-    seen = []
-    real = cuda.cudaStreamCreateWithFlags
-    monkeypatch.setattr(cuda, "cudaStreamCreateWithFlags", lambda flags: seen.append(flags) or real(flags), raising=False)
+    seen, real = [], cuda.cudaStreamCreateWithFlags
+
+    def spy(flags):
+        seen.append(flags)
+        return real(flags)
+
+    monkeypatch.setattr(cuda, "cudaStreamCreateWithFlags", spy, raising=False)
     Stream().close()
     assert seen == [cuda.cudaStreamNonBlocking]
