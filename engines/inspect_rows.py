@@ -7,6 +7,7 @@ from .records import LayerEvidence
 from .tensorrt.hops import Hop
 from .tensorrt.ladder import pairs
 
+_FEW = 2  # columns that an engine of ONNX Runtime has more than a graph
 _SHOWN = 48  # letters of a kernel's name in the table; JSON has it whole
 
 
@@ -15,7 +16,8 @@ def layer_rows(found: Inspection) -> tuple[list[str], list[list[str]]]:
     if found.kernels:
         return ["layer", "type", "kernel", "ran sparse"], [_kernel_row(kernel) for kernel in found.kernels]
     proof = _heads(found)
-    heads = ["layer", "op", "weight", "2:4", "zeros", "codes", *proof]
+    codes = "precision" if len(proof) > _FEW else "codes"
+    heads = ["layer", "op", "weight", "2:4", "zeros", codes, *proof]
     return heads, [_row(layer, len(proof)) for layer in found.layers]
 
 
@@ -42,6 +44,8 @@ def _heads(found: Inspection) -> list[str]:
 
 def _row(layer: InspectedLayer, columns: int) -> list[str]:
     shape, codes = "x".join(map(str, layer.shape)), "int8" if layer.quantized else "float"
+    if columns > _FEW and layer.evidence is not None:
+        codes = layer.evidence.precision
     judged = ["yes" if layer.two_four else "no", f"{layer.zeros:.1%}", codes]
     return [layer.name, layer.op, shape, *judged, *_proof(layer.evidence, columns)]
 
@@ -49,7 +53,7 @@ def _row(layer: InspectedLayer, columns: int) -> list[str]:
 def _proof(evidence: LayerEvidence | None, columns: int) -> list[str]:
     if evidence is None:
         return ["unknown"] * columns
-    if columns < 3:
+    if columns <= _FEW:
         return [evidence.kernel or "unknown", evidence.ran_sparse][:columns]
     time = "" if evidence.time_share is None else f"{evidence.time_share:.1%}"
     return [_short(evidence.kernel), evidence.verdict, time, evidence.reason, evidence.change or ""]

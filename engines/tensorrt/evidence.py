@@ -59,6 +59,14 @@ def weigh(
     return [_evidence(found, joined[found.name], listed, build, known[found.name]) for found in sparsity]
 
 
+def with_shares(
+    evidence: Sequence[LayerEvidence], layers: Sequence[InspectedLayer], shares: Mapping[str, float]
+) -> list[LayerEvidence]:
+    """The same evidence with shares of the engine's time that were measured later, by layer name, 0 to 1."""
+    joined = join([one.name for one in evidence], layers, shares)
+    return [one.model_copy(update={"time_share": joined[one.name].share}) for one in evidence]
+
+
 def _evidence(
     weight: Sparsity, joined: Joined, listed: Listed, build: BuildFacts, around: Surroundings
 ) -> LayerEvidence:
@@ -137,4 +145,4 @@ def _flag(kernel: InspectedLayer | None) -> list[str]:
     return [f"HasSparseWeights is {int(kernel.has_sparse_weights)}, which proves nothing"]
 
 
-__all__ = ["weigh", "weigh_model"]
+__all__ = ["weigh", "weigh_model", "with_shares"]

@@ -8,51 +8,62 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from ...common import files
+from ...common import console, files
 from ...common.errors import UserError
 from ...export.graph.load import load
 from ..inspection import NO_GRAPH, Inspection, Kernel, of_record
-from ..records import PROFILE, EngineRecord, ProfileRecord, Ratio
-from .evidence import weigh_model
+from ..records import PROFILE, EngineRecord, ProfileRecord, Ratio, TensorRTBuild
+from .evidence import weigh_model, with_shares
 from .hops import hops
 from .inspector import InspectedLayer, parse
 from .join import computing
 from .ladder import rung
 from .plan_header import plan_header
 from .reasons import BuildFacts
-from .sparsity_log import sparsity_lines
+from .sparsity_log import out_of_memory, sparsity_lines
 
 LAYERS = "layers.json"
+_SPARSE_ARMS = ("sparse-int8", "sparse-int8-flag-off")
 
 
-def inspect_folder(folder: Path, record: EngineRecord, notes: list[str]) -> Inspection:
-    """An engine that holds no ONNX graph: its record, and what the engine said of its layers when it was built."""
-    log = record.tensorrt.sparsity_log if record.tensorrt is not None else []
-    short = record.tensorrt.out_of_memory if record.tensorrt is not None else []
-    if short:
-        notes.append(f"memory was short while it was built ({len(short)} lines of the log): it is no basis for claims")
-    ladder = rung(record.layers, log, _sparse_gain(folder)) if record.tensorrt is not None else None
+def inspect_folder(folder: Path, record: EngineRecord, notes: Sequence[str]) -> Inspection:
+    """An engine's folder: its record, what the engine said of its layers, and the shares and gain of its profile.
+
+    Raises:
+        UserError: its `layers.json` is not the inspector's.
+    """
+    build, profile, layers = record.tensorrt, _profile(folder), _layers(folder, record)
+    log = build.sparsity_log if build is not None else []
+    evidence = with_shares(record.layers, layers, profile.layer_shares) if profile is not None else record.layers
     return Inspection(
-        kind="engine", path=str(folder), sizes=record.sizes, layers=[of_record(evidence) for evidence in record.layers],
-        qdq=NO_GRAPH, faults=[], notes=notes, sparsity_log=log, ladder=ladder, hops=hops(_kept_layers(folder, record)),
+        kind="engine", path=str(folder), sizes=record.sizes, layers=[of_record(one) for one in evidence],
+        qdq=NO_GRAPH, faults=[], notes=[*notes, *_memory(build)], sparsity_log=log, hops=hops(layers),
+        ladder=rung(evidence, log, _sparse_gain(profile)) if build is not None else None,
     )
 
 
-def _kept_layers(folder: Path, record: EngineRecord) -> list[InspectedLayer]:
+def _memory(build: TensorRTBuild | None) -> list[str]:
+    lines = len(build.out_of_memory) if build is not None else 0
+    return [f"memory was short while it was built ({lines} lines of the log): no basis for any claim"] if lines else []
+
+
+def _layers(folder: Path, record: EngineRecord) -> list[InspectedLayer]:
     return parse((folder / LAYERS).read_text(encoding="utf-8")) if LAYERS in record.files else []
 
 
-def _sparse_gain(folder: Path) -> Ratio | None:
-    """The last profile's speed with sparse weights over that without, at its first batch size."""
+def _profile(folder: Path) -> ProfileRecord | None:
     path = folder / "profile" / PROFILE
-    if not path.is_file():
-        return None
     try:
-        ratios = ProfileRecord.model_validate(files.read_json(path)).ratios
+        return ProfileRecord.model_validate(files.read_json(path)) if path.is_file() else None
     except (UserError, ValidationError):
+        console.warn(f"{path} is damaged; nothing of it is shown.")
         return None
-    arms = ("sparse-int8", "sparse-int8-flag-off")
-    return next((ratio for ratio in ratios if (ratio.arm, ratio.baseline) == arms), None)
+
+
+def _sparse_gain(profile: ProfileRecord | None) -> Ratio | None:
+    """Speed with sparse weights over that without, at the first batch size."""
+    ratios = profile.ratios if profile is not None else []
+    return next((ratio for ratio in ratios if (ratio.arm, ratio.baseline) == _SPARSE_ARMS), None)
 
 
 def inspect_plan(path: Path) -> Inspection:
@@ -61,16 +72,22 @@ def inspect_plan(path: Path) -> Inspection:
     Raises:
         UserError: it can't be read.
     """
+    notes = _about(path)
+    if plan_header(path).plan:
+        notes.append("its layers show only once it is loaded, which can execute code that it holds: give --trust, on "
+                     "a machine with its TensorRT and its GPU, if you trust where it comes from")
+    return Inspection(kind="plan", path=str(path), sizes={path.name: path.stat().st_size}, layers=[], qdq=NO_GRAPH,
+                      faults=[], notes=notes)
+
+
+def _about(path: Path) -> list[str]:
     digest, header = files.sha256(path), plan_header(path)
     named = f"written by TensorRT {header.version}" if header.version else "which names no release that is known"
     what = f"a TensorRT plan, {named}" if header.plan else "no TensorRT plan by its first bytes, whatever its name says"
     notes = [what, f"SHA-256 {digest}"]
     if header.wrapped:
         notes.append(f"{header.wrapped} bytes of other metadata come before the plan; TensorRT takes it without them")
-    notes.append("its layers show only once it is loaded, which can execute code that it holds: give --trust, on a "
-                 "machine with its TensorRT and its GPU, if you trust where it comes from")
-    return Inspection(kind="plan", path=str(path), sizes={path.name: path.stat().st_size}, layers=[], qdq=NO_GRAPH,
-                      faults=[], notes=notes)
+    return notes
 
 
 def inspect_plan_information(
@@ -84,13 +101,13 @@ def inspect_plan_information(
         onnx: the graph that it was built from. Defaults to none: then each kernel is shown, and no weight.
         plan: the plan's file, for its size and hash. Defaults to none.
         log: lines of its build log. Defaults to none.
-        build: how it was built, as far as that is known. Defaults to nothing.
+        build: how it was built, as far as that is known. Defaults to what the log tells.
 
     Raises:
         UserError: it is not the inspector's JSON, or a file can't be used.
     """
     layers, said = parse(information), sparsity_lines(log)
-    notes = inspect_plan(plan).notes[:-1] if plan is not None else []
+    notes = _about(plan) if plan is not None else []
     if not any(layer.tactic for layer in layers):
         notes.append("it was built without detailed profiling verbosity: its kernels' names are not in it")
     size = {plan.name: plan.stat().st_size} if plan is not None else {}
@@ -100,7 +117,8 @@ def inspect_plan_information(
     )
     if onnx is None:
         return found
-    evidence = weigh_model(load(onnx), layers, said, None, build or BuildFacts())
+    facts = build or BuildFacts(short_of_memory=bool(out_of_memory(log)))
+    evidence = weigh_model(load(onnx), layers, said, None, facts)
     update = {"layers": [of_record(one) for one in evidence], "kernels": [], "ladder": rung(evidence, said)}
     return found.model_copy(update=update)
 

@@ -31,6 +31,7 @@ class BuildFacts:
         hardware_compatibility: which other GPUs the plan must run on.
         version_compatible: later releases may run the plan.
         refit: the weights may be exchanged later.
+        short_of_memory: the builder left tactics out for lack of memory.
     """
 
     sparse: bool | None = None
@@ -40,12 +41,15 @@ class BuildFacts:
     hardware_compatibility: HardwareCompatibility = "none"
     version_compatible: bool = False
     refit: bool = False
+    short_of_memory: bool = False
 
     @classmethod
-    def of(cls, config: TensorRTConfig, compute_capability: tuple[int, int] | None) -> BuildFacts:
+    def of(
+        cls, config: TensorRTConfig, compute_capability: tuple[int, int] | None, *, short_of_memory: bool = False
+    ) -> BuildFacts:
         """The facts of a build with `config` on a GPU."""
         return cls(config.sparse, compute_capability, config.optimization_level, config.rest,
-                   config.hardware_compatibility, config.version_compatible, config.refit)
+                   config.hardware_compatibility, config.version_compatible, config.refit, short_of_memory)
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def disadvantages(
 ) -> list[Reason]:
     """Why an eligible layer may still run dense, the likeliest first; empty: no known reason fits."""
     return [
-        *_float_output(weight, around, kernel), *_hurried(build), *_fp32(weight, build, kernel),
+        *_starved(build), *_float_output(weight, around, kernel), *_hurried(build), *_fp32(weight, build, kernel),
         *_grouped(weight, around), *_small(weight, around, kernel), *_restricted(build),
     ]
 
@@ -100,6 +104,12 @@ def _of_the_weight(weight: Sparsity, around: Surroundings) -> Iterator[Reason]:
         yield Reason(weight.reason, "Use a number of input channels that is a multiple of 4, better of 16.")
     elif not weight.two_four:
         yield Reason(weight.reason, _RETRAIN)
+
+
+def _starved(build: BuildFacts) -> Iterator[Reason]:
+    if build.short_of_memory:
+        yield Reason("the builder left kernels out for lack of memory, so its choice says nothing",
+                     "Free memory on the GPU, or allow a larger `workspace_mib`, and build it again.")
 
 
 def _float_output(weight: Sparsity, around: Surroundings, kernel: InspectedLayer | None) -> Iterator[Reason]:

@@ -72,8 +72,8 @@ def test_not_eligible_with_the_reason():
 
 
 @pytest.mark.parametrize("layers", [
-    [], [layer(None)], [layer(GENERATED, kind="kgen")], [layer("0x00000000000003e8")], [layer(DENSE, "other", ("other",))],
-    [layer(SPARSE, "other", ("other",))], [layer(SPARSE, "a", kind="Reformat")],
+    [], [layer(None)], [layer(GENERATED, kind="kgen")], [layer("0x00000000000003e8")],
+    [layer(DENSE, "other", ("other",))], [layer(SPARSE, "other", ("other",))], [layer(SPARSE, "a", kind="Reformat")],
     [InspectedLayer("{ForeignNode[conv.../Unsqueeze_2]}", "Myelin")],
 ])
 def test_what_is_not_named_is_unknown(layers):
@@ -176,7 +176,8 @@ def test_no_verdict_but_by_its_own_evidence():
         found = judge([layer(tactic, flag=flag)], log, given=weight(two_four=fine))
         assert (found.verdict == "ran sparse") == (tactic == SPARSE)
         if found.verdict == "eligible, dense was chosen":
-            assert tactic == DENSE and fine
+            assert tactic == DENSE
+            assert fine
         if found.verdict == "unknown":
             assert tactic in (GENERATED, None)
 
@@ -190,8 +191,8 @@ def test_the_recorded_resnet_ran_sparse():
 
 def test_the_recorded_transformer_ran_dense_where_it_tells():
     layers = parse(json.dumps(json.loads((RECORDED / "layers_bert.json").read_text())["information"]))
-    names = ["/encoder/layers.0/pos_ff/output/MatMul", "/encoder/layers.0/pos_ff/Add_1", "/encoder/layers.9/pos_ff/dense/MatMul"]
-    found = weigh([weight(name) for name in names], layers, [], None, AMPERE)
+    names = ["0/pos_ff/output/MatMul", "0/pos_ff/Add_1", "9/pos_ff/dense/MatMul"]
+    found = weigh([weight(f"/encoder/layers.{name}") for name in names], layers, [], None, AMPERE)
     assert [one.verdict for one in found] == ["eligible, dense was chosen", "unknown", "eligible, dense was chosen"]
     assert [one.precision for one in found] == ["float"] * 3
 

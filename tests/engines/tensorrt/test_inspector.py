@@ -59,7 +59,7 @@ def test_shapes_that_are_not_known():
 
 
 SPARSE = [
-    "sm80_xmma_fprop_avdt_sparse_int8int8_tilesize64x64x64_tapsperload3", "sm80_xmma_fprop_sparse_conv_interleaved_i8i8",
+    "sm80_xmma_fprop_avdt_sparse_int8int8_tilesize64x64x64", "sm80_xmma_fprop_sparse_conv_interleaved_i8i8",
     "sm86_xmma_sparse_gemm_i8i8_i8i32_f32_tn_t_tilesize256x128x128_stage2_warpsize4x2x1_sptensor16x8x64",
     "sm90_xmma_gemm_f16f16_f16f32_f32_nt_t_tilesize128x64x64_stage4_sptensor_hgmma64x64x32",
     "cutlass_80_tensorop_i16864spgemm_s8_128x128_128x3_tn_align16", "cutlass3x_sm90_spmma_f16",
@@ -141,8 +141,8 @@ def test_what_is_not_the_inspectors_json(text):
 
 
 def test_keys_that_are_missing_or_strange():
-    strange = {"Name": None, "Inputs": "x", "Outputs": [7, {}], "Weights": 3, "HasSparseWeights": "maybe", "TacticName": 5,
-               "Metadata": None}
+    strange = {"Name": None, "Inputs": "x", "Outputs": [7, {}], "Weights": 3, "HasSparseWeights": "maybe",
+               "TacticName": 5, "Metadata": None}
     layers = parse(json.dumps([{}, strange, 7, None, "conv"]))
     assert len(layers) == 3
     assert all(layer.sparse is None and layer.has_sparse_weights is None for layer in layers)
@@ -152,4 +152,5 @@ def test_keys_that_are_missing_or_strange():
 
 
 def test_control_characters_as_they_are():
-    assert parse('{"Layers": [{"Name": "a", "Metadata": "[ONNX Layer: a]\x1e[ONNX Layer: b]"}]}')[0].onnx_nodes == ("a", "b")
+    [layer] = parse('{"Layers": [{"Name": "a", "Metadata": "[ONNX Layer: a]\x1e[ONNX Layer: b]"}]}')
+    assert layer.onnx_nodes == ("a", "b")

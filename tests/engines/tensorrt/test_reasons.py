@@ -110,6 +110,13 @@ def test_other_disadvantages():
     ]
 
 
+def test_a_build_that_was_short_of_memory_says_nothing():
+    starved = BuildFacts.of(TensorRTConfig(), (8, 6), short_of_memory=True)
+    first = disadvantages(weight(), Surroundings(int8_in=True, float_reader="Add"), starved, kernel())[0]
+    assert "lack of memory" in first.text
+    assert "workspace_mib" in first.change
+
+
 def test_the_likeliest_comes_first():
     build = BuildFacts(sparse=True, optimization_level=1, refit=True)
     found = texts(disadvantages(weight((64, 64, 1, 1)), Surroundings(int8_in=True, float_reader="Add"), build, None))
