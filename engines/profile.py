@@ -62,7 +62,7 @@ def profile(
     described = machine.describe()
     return ProfileRecord(
         backend=backend, options=config, machine=described | {"threads": threads or described["cores"]},
-        latencies=latencies, ratios=ratios, gates=_gates(config, latencies, ratios),
+        latencies=latencies, ratios=ratios, gates=gates(config, latencies, ratios),
     )
 
 
@@ -190,15 +190,16 @@ def _ratios(rounds: dict[str, list[Times]], batch: int) -> list[Ratio]:
     return [ratio(first, other, batch, rounds[first], rounds[other]) for other in others]
 
 
-def _gates(config: ProfileConfig, latencies: list[Latency], ratios: list[Ratio]) -> list[Gate]:
-    gates = []
+def gates(config: ProfileConfig, latencies: list[Latency], ratios: list[Ratio]) -> list[Gate]:
+    """Judge the gates, by the first of the latencies and the first of the ratios."""
+    found = []
     if (limit := config.max_latency_ms) is not None:
         value = latencies[0].p50
-        gates.append(Gate(name="max_latency_ms", limit=limit, value=value, met=value <= limit))
+        found.append(Gate(name="max_latency_ms", limit=limit, value=value, met=value <= limit))
     if (limit := config.min_speedup) is not None:
-        value = ratios[0].low
-        gates.append(Gate(name="min_speedup", limit=limit, value=value, met=value >= limit))
-    return gates
+        value, known = ratios[0].low, ratios[0].verdict != "unknown"
+        found.append(Gate(name="min_speedup", limit=limit, value=value, met=known and value >= limit))
+    return found
 
 
-__all__ = ["PER_BATCH", "profile", "profile_beside_fp32", "profile_engine", "profile_model", "profile_onnx"]
+__all__ = ["PER_BATCH", "gates", "profile", "profile_beside_fp32", "profile_engine", "profile_model", "profile_onnx"]

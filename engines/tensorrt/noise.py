@@ -63,7 +63,8 @@ def _rounds(own: Sequence[Rounds], other: Sequence[Rounds]) -> tuple[float, floa
 
 
 def _by_round(builds: Sequence[Rounds]) -> Times:
-    return np.mean([[np.log(np.median(times)) for times in rounds] for rounds in builds], axis=0)
+    middles: Times = np.mean([[np.log(np.median(times)) for times in rounds] for rounds in builds], axis=0)
+    return middles
 
 
 def _welch(own: Times, other: Times) -> float:

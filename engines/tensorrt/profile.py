@@ -1,0 +1,188 @@
+"""How fast is a TensorRT engine? Beside the arms that tell where its speed comes from, or a deployed plan alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from ...common import bundle as bundles
+from ...common import console, machine
+from ...common.bundle import Bundle
+from ...common.errors import MissingError, UserError
+from ..config import ProfileConfig, TensorRTConfig
+from ..cuda.device import device
+from ..profile import gates
+from ..records import EngineRecord, ProfileRecord
+from ..samples import batch_of
+from . import doubts
+from .arms import own_arm
+from .capabilities import capabilities
+from .given import take
+from .inspect import LAYERS
+from .inspector import parse
+from .join import join
+from .layer_times import layer_times
+from .made_up import random_batch
+from .onnx_file import build_onnx
+from .plan import Opened, open_plan, read_plan
+from .rebuilds import Rebuilds, rebuild
+from .runner import TensorRTRunner
+from .session import Inputs, Measured, run_session
+
+_NOT_OF_THE_PLAN = {"optional", "timing_cache"}
+
+
+def profile_arms(
+    folder: Path, record: EngineRecord, source: Bundle, config: ProfileConfig, options: TensorRTConfig, *,
+    trust: bool = False,
+) -> ProfileRecord:
+    """Time an engine beside the arms of `config.gpu`, on the bundle's real inputs; arms that are missing are built.
+
+    Args:
+        folder: the engine's folder.
+        record: of the engine.
+        source: the bundle that it was built from.
+        config: batch sizes, time, runs, gates, arms and ways.
+        options: of the engine; whatever differs from what it was built with is refused.
+        trust: load the engine also if it wasn't built by this user on this machine; the others are built anyway.
+
+    Raises:
+        UserError: the engine isn't trusted, doesn't take a batch size, or a gate or an option can't be judged.
+        MissingError: TensorRT or the GPU is missing, or memory is short.
+        CudaError: CUDA or TensorRT failed.
+    """
+    built = record.options
+    assert isinstance(built, TensorRTConfig)
+    _check_options(built, options)
+    _check_gate(config, [own_arm(built), *config.gpu.arms])
+    reference = source.arrays(bundles.REFERENCE, "inputs")
+    with ExitStack() as held:
+        engine = _runner(read_plan(folder / record.engine, record, trust=trust), held)
+        for batch in config.batch:
+            take(engine.ports, batch_of(reference, batch))
+        found = rebuild(folder, record, source, built, config.gpu)
+        _check_baseline(config, found, own_arm(built))
+        arms = _load(found, {folder / record.engine: engine}, built, held)
+        measured = run_session(arms, partial(batch_of, reference), config)
+        shares = layer_times(engine, batch_of(reference, config.batch[0]))
+    return _record(config, measured).model_copy(update={
+        "builds": found.builds, "layer_shares": shares, "node_shares": _node_shares(folder, record, shares),
+        "warnings": _warn([
+            *doubts.of_builds(found.builds, config.gpu.rebuilds, record.layers, list(found.plans)),
+            *doubts.of_settings(config.gpu, built, config.batch), *_doubts(measured),
+        ]),
+    })
+
+
+def profile_plan(
+    path: Path, config: ProfileConfig, options: TensorRTConfig, shapes: Mapping[str, Sequence[int]], *,
+    trust: bool = False,
+) -> ProfileRecord:
+    """Time a plan that is already deployed, or what TensorRT makes of an ONNX file, on random inputs; writes nothing.
+
+    Args:
+        path: the plan, or an ONNX file (`.onnx`), which is typed and built first.
+        config: batch sizes, time, runs and ways.
+        options: of the build of an ONNX file; its batches are widened to those that are timed.
+        shapes: see `random_batch`.
+        trust: load a plan also if it wasn't built by this user on this machine.
+
+    Raises:
+        UserError: no plan, one that isn't trusted, a wrong shape, or a batch size that it refuses.
+        MissingError: TensorRT or the GPU is missing, or memory is short.
+        CudaError: CUDA or TensorRT failed.
+    """
+    _check_gate(config, [path.stem])
+    with ExitStack() as held:
+        plain = path.suffix == ".onnx"
+        opened = build_onnx(path, config.batch, options, shapes) if plain else read_plan(path, None, trust=trust)
+        engine = _runner(opened, held)
+        make: Inputs = partial(random_batch, engine.ports, shapes=shapes)
+        for batch in config.batch:
+            take(engine.ports, make(batch))
+        measured = run_session({path.stem: [engine]}, make, config)
+        shares = layer_times(engine, make(config.batch[0]))
+    return _record(config, measured).model_copy(update={"layer_shares": shares, "warnings": _warn(_doubts(measured))})
+
+
+def _check_options(built: TensorRTConfig, asked: TensorRTConfig) -> None:
+    other = [name for name, value in built.model_dump(exclude=_NOT_OF_THE_PLAN).items()
+             if value != asked.model_dump()[name]]
+    if other:
+        raise UserError(f"An engine is profiled as it was built; this one was built with another {other[0]}.",
+                        where=other[0], fix="Build it again with `twofour build`, or leave the option out.")
+
+
+def _check_gate(config: ProfileConfig, arms: Sequence[str]) -> None:
+    """Refuse, before anything is built, a gate that nothing could meet."""
+    if config.min_speedup is None:
+        return
+    if len(set(arms)) < 2:
+        raise UserError("A least speed-up was asked for, but there is no baseline to compare with.",
+                        where="profile.min_speedup", fix="Profile an engine folder, or leave this gate out.")
+    if config.gpu.rebuilds < 2:
+        raise UserError("A least speed-up can't be judged where each arm is built once: nobody knows how much two "
+                        "builds differ.", where="profile.gpu.rebuilds", fix="Ask for 3 builds, or leave the gate out.")
+
+
+def _check_baseline(config: ProfileConfig, found: Rebuilds, own: str) -> None:
+    """The gate compares with the first arm, not with the first that is left."""
+    first = next((arm for arm in config.gpu.arms if arm != own), None)
+    if config.min_speedup is not None and first not in found.plans:
+        raise MissingError(f"The GPU was short of memory in every build of {first}, which the gate on the speed-up "
+                           "compares with.", where="profile.min_speedup",
+                           fix="Free GPU memory (nvidia-smi shows who holds it) and profile again.")
+
+
+def _load(
+    found: Rebuilds, loaded: Mapping[Path, TensorRTRunner], options: TensorRTConfig, held: ExitStack
+) -> dict[str, list[TensorRTRunner]]:
+    """All builds of all arms, but for what is loaded already; they were built here, or checked to have been."""
+    return {
+        arm: [loaded[path] if path in loaded else _runner(open_plan(path.read_bytes(), options, str(path)), held)
+              for path in paths]
+        for arm, paths in found.plans.items()
+    }
+
+
+def _runner(opened: Opened, held: ExitStack) -> TensorRTRunner:
+    return held.enter_context(TensorRTRunner(opened.engine, log=opened.log, keep=opened.keep))
+
+
+def _record(config: ProfileConfig, measured: Measured) -> ProfileRecord:
+    gpu = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(device()).items()}
+    return ProfileRecord(
+        backend="tensorrt", options=config,
+        machine=machine.describe() | {"gpu": gpu, "tensorrt": capabilities().version},
+        latencies=measured.latencies, ratios=measured.ratios,
+        gates=gates(config, measured.latencies, measured.ratios), modes=measured.others,
+        gpu_before=measured.before, gpu_after=measured.after,
+    )
+
+
+def _doubts(measured: Measured) -> list[str]:
+    times = [*measured.latencies, *(item for mode in measured.others for item in mode.latencies)]
+    refused = [f"No CUDA graph at batch {batch}: {reason.rstrip('.')}. All arms were launched plainly."
+               for batch, reason in measured.refusals.items()]
+    return [*refused, *doubts.of_times(times), *doubts.of_gpu(measured.before, measured.after)]
+
+
+def _warn(texts: list[str]) -> list[str]:
+    for text in texts:
+        console.warn(text)
+    return texts
+
+
+def _node_shares(folder: Path, record: EngineRecord, shares: Mapping[str, float]) -> dict[str, float]:
+    """By weighted ONNX node; empty where the engine's layers aren't on record."""
+    if LAYERS not in record.files:
+        return {}
+    layers = parse((folder / LAYERS).read_text(encoding="utf-8"))
+    joined = join([layer.name for layer in record.layers], layers, shares)
+    return {name: one.share for name, one in joined.items() if one.share is not None}
+
+
+__all__ = ["profile_arms", "profile_plan"]
