@@ -86,7 +86,7 @@ def explained(path: Path) -> Iterator[None]:
         raise UserError(
             f"This file can't be written ({reason}).",
             where=str(path),
-            fix="Choose another folder with --out, or correct its permissions.",
+            fix="Choose another folder, or correct its permissions.",
         ) from error
 
 

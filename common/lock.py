@@ -29,7 +29,7 @@ def locked(folder: Path) -> Iterator[None]:
             raise UserError(
                 "Another twofour is at work in this folder.",
                 where=str(folder),
-                fix="Wait until it has finished, or choose another folder with --out.",
+                fix="Wait until it has finished, or choose another folder.",
             ) from error
     try:
         yield

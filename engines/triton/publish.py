@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ...common.errors import UserError
@@ -55,14 +56,13 @@ def publish(model: Path, version: int, contents: Mapping[str, tuple[Path, str]],
     Raises:
         UserError: no room, no permission, or a file changed while it was copied. Nothing is left of it then.
     """
-    workshop = _workshop(model)
+    workshop, made = _workshop(model), not model.exists()
     with explained(model):
         _sweep(model)
         try:
-            fresh = not model.exists() and workshop.parent != model
             workshop.mkdir(parents=True)
             _fill(workshop / str(version), contents)
-            if fresh:
+            if made and workshop.parent != model:
                 write_text(workshop / CONFIG, config)
                 workshop.rename(model)
             else:
@@ -70,6 +70,9 @@ def publish(model: Path, version: int, contents: Mapping[str, tuple[Path, str]],
                 _replace_config(model, version, config)
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
+            if made:
+                with suppress(OSError):
+                    model.rmdir()  # only if nothing came of it: it is empty
 
 
 def _replace_config(model: Path, version: int, config: str) -> None:
@@ -88,7 +91,7 @@ def _workshop(model: Path) -> Path:
     """
     repository = model.parent.resolve()
     beside = repository.parent
-    near = os.access(beside, os.W_OK) and beside.stat().st_dev == repository.stat().st_dev
+    near = beside != repository and os.access(beside, os.W_OK) and beside.stat().st_dev == repository.stat().st_dev
     name = f".{repository.name}.{model.name}.{os.getpid()}.tmp"
     return beside / name if near else model / name
 

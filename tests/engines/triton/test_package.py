@@ -112,6 +112,14 @@ def test_the_profile_counts_more_than_the_batches_asked_for(plan, bundle, tmp_pa
     assert (found.max_batch_size, list(found.dynamic_batching.preferred_batch_size)) == (3, [2])
 
 
+def test_of_several_inputs_the_narrowest_counts(declare, plan, tmp_path, served):
+    bundle = declare([("a", "float32", ["batch", 2]), ("b", "float32", ["batch", 2])])
+    plan(shapes={"a": {"min": [1, 2], "opt": [4, 2], "max": [16, 2]},
+                 "b": {"min": [1, 2], "opt": [8, 2], "max": [12, 2]}})
+    found = served(package(bundle, tmp_path / "models").folder)
+    assert (found.max_batch_size, list(found.dynamic_batching.preferred_batch_size)) == (12, [4])
+
+
 def test_more_than_the_plan_takes_is_refused(plan, bundle, tmp_path):
     plan(max_batch=32)
     with pytest.raises(UserError, match=r"33 was asked for.* no more than 32"):
@@ -205,6 +213,14 @@ def test_an_engine_of_another_bundle_is_refused(declare, plan, tmp_path):
     with pytest.raises(UserError, match="another bundle"):
         package(folder, tmp_path / "models")
     assert not (tmp_path / "models").exists()
+
+
+def test_an_engine_that_was_copied_away_is_told_where_its_bundle_lies(plan, bundle, tmp_path, served):
+    shutil.copytree(plan(), tmp_path / "deep" / "er" / "engine")
+    with pytest.raises(UserError, match="--bundle"):
+        package(tmp_path / "deep" / "er" / "engine", tmp_path / "models")
+    done = package(tmp_path / "deep" / "er" / "engine", tmp_path / "models", PackageConfig(bundle=bundle))
+    assert served(done.folder).backend == "tensorrt"
 
 
 def test_a_plan_that_is_not_the_one_on_record_is_not_copied(plan, bundle, tmp_path):

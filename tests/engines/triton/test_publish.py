@@ -74,7 +74,10 @@ def test_where_the_repository_is_a_volume_the_version_is_put_together_under_no_n
     assert everything(model) == ["1", "1/model.plan", "config.pbtxt"]
 
 
-def test_what_goes_wrong_leaves_nothing(model, source, monkeypatch):
+@pytest.mark.parametrize("beside", [True, False])
+def test_what_goes_wrong_leaves_nothing(model, source, monkeypatch, beside):
+    monkeypatch.setattr(publishing.os, "access", lambda *a: beside)
+
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
