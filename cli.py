@@ -239,6 +239,32 @@ def inspect(
 
 
 @app.command()
+def package(
+    target: Annotated[Path, typer.Argument(help="A bundle or an engine folder.")],
+    triton: Annotated[Path, typer.Option("--triton", help="Triton's model repository; made if need be.")],
+    name: Annotated[str | None, typer.Option(help="The model's name. Default: the bundle's.")] = None,
+    backend: Annotated[str | None, typer.Option(help="Of a bundle: tensorrt, onnxruntime, or auto.")] = None,
+    max_batch: Annotated[int | None, typer.Option(min=1, help="Largest batch. Default: the plan's, or 64.")] = None,
+    queue_delay_us: Annotated[int | None, typer.Option(min=0, help="How long a request waits for others.")] = None,
+    instances: Annotated[int | None, typer.Option(min=1, help="Copies side by side. Default: 1.")] = None,
+    cuda_graphs: Annotated[bool | None, typer.Option(help="TensorRT: replay CUDA graphs.")] = None,
+    warmup: Annotated[bool | None, typer.Option(help="Run once before the first request.")] = None,
+    bundle: Bundle = None,
+    quiet: Quiet = False,
+) -> None:
+    """Hand an engine over to a Triton Inference Server, as a version of a model in its repository."""
+    from .engines.triton.config import PackageConfig
+    from .engines.triton.package import package as hand_over
+    from .pipeline.complaints import settings
+
+    console.configure(quiet=quiet)
+    options = {"name": name, "backend": backend, "max_batch": max_batch, "queue_delay_us": queue_delay_us,
+               "instances": instances, "cuda_graphs": cuda_graphs, "warmup": warmup, "bundle": bundle}
+    given = {key: value for key, value in options.items() if value is not None}
+    console.result("\n".join(hand_over(target, triton, settings(PackageConfig, **given)).lines))
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what this machine has, what it lacks, and the line that installs it."""
     from .engines.doctor import examine
