@@ -89,7 +89,7 @@ def _missing(error: CudaError) -> MissingError:
     if driver == 0:
         return MissingError(
             "Working on an NVIDIA GPU needs NVIDIA's driver, and this machine has none (no libcuda.so.1).",
-            fix=f"Install it from {_DRIVER_PAGE}; {_CONTAINER}.",
+            fix=f"Install it from {_DRIVER_PAGE}; {_CONTAINER}",
         )
     if error.error == "cudaErrorInsufficientDriver" or driver // 1000 < built_for // 1000:
         return MissingError(
@@ -113,7 +113,7 @@ def _no_gpu(driver: int) -> MissingError:
         )
     return MissingError(
         f"NVIDIA's driver (CUDA {_dotted(driver)}) is here, but CUDA sees no GPU.",
-        fix=f"See whether `nvidia-smi -L` lists one; {_CONTAINER}.",
+        fix=f"See whether `nvidia-smi -L` lists one; {_CONTAINER}",
     )
 
 

@@ -15,7 +15,7 @@ From any test, below any folder of tests/:
 - A "kernel" is put on a stream by `cuda.launch(stream_handle, work, milliseconds)`: `work()` is called, and simulated
   time passes on that stream. The host has a simulated clock too (`cuda.clock_ns`): each call costs `cuda.call_ns`,
   waiting for the device costs what is left of the device's time. The stopwatch of engines/cuda uses this clock, so
-  that its figures can be foretold.
+  that its figures can be foretold; give its kernels a millisecond or so, or it takes thousands to fill a second.
 - Streams run at once. With `cuda.lazy = True` work and copies happen only when the host waits for them (or when another
   stream that waits for them is run), and page-locked memory that is being downloaded to holds 0xCD until then: missing
   synchronization shows.

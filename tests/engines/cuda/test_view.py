@@ -24,6 +24,10 @@ def test_a_plain_array():
     assert view.owner is owner
 
 
+def test_bfloat16_as_torch_names_it():
+    assert view_of(array(typestr="<V2")).nbytes == 12
+
+
 def test_nothing_of_the_kind():
     torch = pytest.importorskip("torch")
     for value in (np.zeros(3), torch.zeros(3), 1, None, "x"):
