@@ -256,12 +256,15 @@ def package(
     from .engines.triton.config import PackageConfig
     from .engines.triton.package import package as hand_over
     from .pipeline.complaints import settings
+    from .pipeline.standalone import standalone
 
     console.configure(quiet=quiet)
     options = {"name": name, "backend": backend, "max_batch": max_batch, "queue_delay_us": queue_delay_us,
                "instances": instances, "cuda_graphs": cuda_graphs, "warmup": warmup, "bundle": bundle}
     given = {key: value for key, value in options.items() if value is not None}
-    console.result("\n".join(hand_over(target, triton, settings(PackageConfig, **given)).lines))
+    with standalone(target):
+        handed = hand_over(target, triton, settings(PackageConfig, **given))
+    console.result("\n".join(handed.lines))
 
 
 @app.command()
