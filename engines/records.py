@@ -331,15 +331,50 @@ class LayerDifference(Document):
 
     Attributes:
         tensor: the quantizer's name, or the output's.
-        snr_db: with every segment fed PyTorch's own values; None where equal bit for bit.
+        snr_db: with every segment fed PyTorch's own values; None where equal bit for bit, or not `fed`.
         codes_differ: share of integer codes that differ there; None at a float output.
         chained_snr_db: the same tensor when the engine feeds itself from the input on; None where equal bit for bit.
+        fed: the segments could be fed one by one. A TensorRT engine only runs whole: `snr_db` says nothing then, and
+            `codes_differ` is that of the engine that feeds itself.
     """
 
     tensor: str
     snr_db: float | None
     codes_differ: float | None
     chained_snr_db: float | None
+    fed: bool = True
+
+
+class RuntimeAgreement(Document):
+    """One of several runtimes that were asked the same, beside another.
+
+    Attributes:
+        name: runtime and graph, such as `ONNX Runtime, typed.onnx`.
+        against: likewise, or `PyTorch`.
+        agreement: on `reference.npz`; None where the runtime can't run the graph.
+        reason: why it can't.
+    """
+
+    name: str
+    against: str
+    agreement: Agreement | None
+    reason: str | None = None
+
+
+class BatchAgreement(Document):
+    """The engine's answers in batches of one size.
+
+    Attributes:
+        batch: samples per inference.
+        agreement: with PyTorch.
+        same: with the engine's own answers in batches of the size that it was tuned for.
+        steady: the two differ by no more than roundings explain.
+    """
+
+    batch: int
+    agreement: Agreement
+    same: Agreement
+    steady: bool
 
 
 class ValidationRecord(Document):
@@ -352,6 +387,10 @@ class ValidationRecord(Document):
         pytorch_value: the fake-quant model's on the same samples.
         dense_value: the dense model's on the same samples (on the whole validation set where the bundle doesn't have
             it), or None if no dense stage was run.
+        runtimes: the same graph on several runtimes, so that it shows which of them parts; empty where the engine is
+            ONNX Runtime's own.
+        batches: the engine in batches of other sizes; empty where its backend has no range of them.
+        findings: what follows from both, in sentences.
     """
 
     schema_version: Literal[1] = 1
@@ -366,6 +405,9 @@ class ValidationRecord(Document):
     dense_value: float | None
     layers: list[LayerDifference]
     gates: list[Gate]
+    runtimes: list[RuntimeAgreement] = []
+    batches: list[BatchAgreement] = []
+    findings: list[str] = []
 
 
 def read_engine(folder: Path) -> EngineRecord:
@@ -396,7 +438,7 @@ def _needed(folder: Path, record: EngineRecord) -> list[str]:
 
 
 __all__ = [
-    "ENGINE", "PROFILE", "VALIDATION", "ArmBuild", "EngineRecord", "Gate", "GpuTimes", "Island", "Latency",
-    "LayerDifference", "LayerEvidence", "Mode", "ProfileRecord", "Ratio", "SparsityLine", "Spread", "TensorRTBuild",
-    "TrtexecCheck", "ValidationRecord", "Verdict", "read_engine",
+    "ENGINE", "PROFILE", "VALIDATION", "ArmBuild", "BatchAgreement", "EngineRecord", "Gate", "GpuTimes", "Island",
+    "Latency", "LayerDifference", "LayerEvidence", "Mode", "ProfileRecord", "Ratio", "RuntimeAgreement",
+    "SparsityLine", "Spread", "TensorRTBuild", "TrtexecCheck", "ValidationRecord", "Verdict", "read_engine",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,22 @@ from ..common import bundle as bundles
 from ..common import console, files
 from ..common.agreement import LIMIT_DB, agreement
 from ..common.bundle import Agreement, Bundle
-from ..common.errors import MissingError, UserError
+from ..common.errors import UserError
 from . import backend as backends
+from . import three_ways
+from .answers import BATCH, Sizes, Steps, answers, count_of, full_rows, in_batches, sizes_of
 from .backend import Arrays, Runner
 from .config import ValidateConfig
+from .finite import refuse_nan
 from .folder import open_engine
 from .metrics import correct
-from .records import VALIDATION, EngineRecord, Gate, LayerDifference, ValidationRecord
+from .records import VALIDATION, BatchAgreement, EngineRecord, Gate, LayerDifference, ValidationRecord
 
-BATCH = 64  # samples per inference: bounds the memory, whatever the number of samples
-Steps = Callable[[int], None]
+_LAYERS = "`twofour validate --layers` builds it once more and shows at which layer they part."
 
 
 def validate_engine(
-    folder: Path, bundle: Path | None, config: ValidateConfig, trust: bool = False
+    folder: Path, bundle: Path | None, config: ValidateConfig, trust: bool = False, layers: bool | None = None
 ) -> ValidationRecord:
     """Judge a built engine; writes `validate/validation.json`, whether its gates are met or not.
 
@@ -34,36 +35,78 @@ def validate_engine(
         bundle: the bundle's folder, or None for where the engine says it lies.
         config: metric and gates; a gate that isn't met is in the record, not raised.
         trust: see `Backend.load`. Defaults to False.
+        layers: compare engine and PyTorch layer by layer. Defaults to None: where that doesn't take a second build.
 
     Raises:
-        UserError: no whole engine or bundle there, or samples that the engine refuses.
+        UserError: no whole engine or bundle there, samples that the engine refuses, or NaN in its inputs.
         MissingError: this machine lacks what the backend needs.
+        CudaError: the GPU failed, or has not enough memory.
     """
     record, source = open_engine(folder, bundle)
     runs = backends.find(record.backend)
-    layers = runs.compare_layers(folder, record, source)
+    costly = getattr(runs, "layers_cost_a_build", False)
+    wanted = not costly if layers is None else layers
+    differences = runs.compare_layers(folder, record, source) if wanted else []
     runner = runs.load(folder / record.engine, record.options, trust=trust)
     try:
-        result = judge(record, source, runner, config, layers)
+        result = judge(record, source, runner, config, differences, three_ways.graphs_of(folder, record, source))
     finally:
         runner.close()
+    if not wanted and (result.findings or not all(gate.met for gate in result.gates)):
+        result = result.model_copy(update={"findings": [*result.findings, _LAYERS]})
     files.write_json(folder / "validate" / VALIDATION, result.model_dump(mode="json"))
     return result
 
 
 def judge(
-    record: EngineRecord, source: Bundle, runner: Runner, config: ValidateConfig, layers: list[LayerDifference]
+    record: EngineRecord, source: Bundle, runner: Runner, config: ValidateConfig, layers: list[LayerDifference],
+    graphs: dict[str, Path] | None = None,
 ) -> ValidationRecord:
-    """The record of a loaded engine; see `validate_engine`."""
+    """The record of a loaded engine; see `validate_engine`.
+
+    An engine that was built for a range of batches answers in batches of the size that it was tuned for, and then, on
+    `reference.npz`, of the smallest and largest size too; gates on the agreement are held to the worst of them.
+
+    Args:
+        record: `engine.json`.
+        source: its bundle.
+        runner: the engine.
+        config: metric and gates.
+        layers: differences by layer, for the record.
+        graphs: ONNX files of the same network, by name; each is run on ONNX Runtime and compared. Defaults to none.
+    """
     reference, samples = source.arrays(bundles.REFERENCE, "inputs"), source.arrays(bundles.EVAL, "inputs")
-    with console.progress("validate", _count(reference) + _count(samples)) as advance:
-        alike = _agreement(runner, reference, source.arrays(bundles.REFERENCE, "outputs"), advance)
-        value, count = evaluate(runner, samples, _targets(source), source.manifest.outputs[0].name, advance)
+    refuse_nan(reference, str(source.folder / bundles.REFERENCE))
+    refuse_nan(samples, str(source.folder / bundles.EVAL))
+    expected, floor, sizes = source.arrays(bundles.REFERENCE, "outputs"), source.manifest.noise_floor, sizes_of(runner)
+    with console.progress("validate", _steps(reference, samples, sizes, len(graphs or {}))) as advance:
+        found = answers(runner, reference, sizes.usual, sizes.low, advance)
+        alike = agreement(expected, found)
+        beside = three_ways.beside_graphs
+        runtimes = beside(record.backend, graphs, reference, expected, found, advance) if graphs else []
+        batches = three_ways.over_batches(runner, sizes, reference, expected, found, floor, advance)
+        value, count = evaluate(runner, samples, _targets(source), source.manifest.outputs[0].name, advance, sizes)
     dense = _dense(source, config.metric)
     return ValidationRecord(
-        backend=record.backend, options=config, agreement=alike, noise_floor=source.manifest.noise_floor,
+        backend=record.backend, options=config, agreement=alike, noise_floor=floor,
         metric=config.metric, samples=count, value=value, pytorch_value=source.manifest.eval_metric,
-        dense_value=dense, layers=layers, gates=_gates(config, alike, value, dense, source.manifest.eval_metric),
+        dense_value=dense, layers=layers,
+        gates=_gates(config, _worst(alike, batches), value, dense, source.manifest.eval_metric),
+        runtimes=runtimes, batches=batches, findings=three_ways.findings(runtimes, batches, config),
+    )
+
+
+def _steps(reference: Arrays, samples: Arrays, sizes: Sizes, graphs: int) -> int:
+    count = count_of(reference)
+    return count * (1 + graphs) + count_of(samples) + sum(len(full_rows(count, size)) for size in sizes.shown)
+
+
+def _worst(alike: Agreement, batches: list[BatchAgreement]) -> Agreement:
+    """Least share of equal predictions and least ratio, of any batch size."""
+    rows = [alike, *(row.agreement for row in batches)]
+    ratios = [row.snr_db for row in rows if row.snr_db is not None]
+    return Agreement(
+        predictions=min(row.predictions for row in rows), snr_db=min(ratios, default=None), samples=alike.samples
     )
 
 
@@ -73,7 +116,8 @@ def _dense(source: Bundle, metric: str) -> float | None:
 
 
 def evaluate(
-    runner: Runner, inputs: Arrays, targets: np.ndarray[Any, Any], output: str, on_step: Steps
+    runner: Runner, inputs: Arrays, targets: np.ndarray[Any, Any], output: str, on_step: Steps,
+    sizes: Sizes | None = None,
 ) -> tuple[float, int]:
     """Accuracy over all samples, and their number.
 
@@ -83,50 +127,21 @@ def evaluate(
         targets: integer classes, one row per sample.
         output: which output holds the class scores.
         on_step: told the samples of each batch.
+        sizes: the batches that the engine takes. Defaults to what the runner says.
 
     Raises:
         UserError: targets that don't fit, an output that isn't there, or a batch that the engine refuses.
     """
-    if len(targets) != _count(inputs):
-        raise UserError(f"{bundles.EVAL} holds {_count(inputs)} inputs but {len(targets)} targets.")
+    if len(targets) != count_of(inputs):
+        raise UserError(f"{bundles.EVAL} holds {count_of(inputs)} inputs but {len(targets)} targets.")
+    sizes = sizes or sizes_of(runner)
     right = total = start = 0
-    for size, outputs in _batches(runner, inputs, on_step):
+    for size, outputs in in_batches(runner, inputs, sizes.usual, sizes.low, on_step):
         if output not in outputs:
             raise UserError(f"The engine has no output {output!r}; it has: {', '.join(outputs)}.")
         hits, seen = correct(outputs[output], targets[start : start + size])
         right, total, start = right + hits, total + seen, start + size
     return right / total, start
-
-
-def _agreement(runner: Runner, inputs: Arrays, expected: dict[str, np.ndarray[Any, Any]], on_step: Steps) -> Agreement:
-    parts = [outputs for _, outputs in _batches(runner, inputs, on_step)]
-    return agreement(expected, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-
-
-def _batches(runner: Runner, inputs: Arrays, on_step: Steps) -> Iterator[tuple[int, dict[str, np.ndarray[Any, Any]]]]:
-    count = _count(inputs)
-    for start in range(0, count, BATCH):
-        size = min(BATCH, count - start)
-        yield size, _infer(runner, {name: value[start : start + size] for name, value in inputs.items()}, start)
-        on_step(size)
-
-
-def _infer(runner: Runner, inputs: Arrays, start: int) -> dict[str, np.ndarray[Any, Any]]:
-    try:
-        return runner.infer(inputs)
-    except MissingError:
-        raise
-    except Exception as error:  # each runtime has errors of its own
-        raise UserError(f"The engine refuses the samples from number {start} on: {error}",
-                        fix="Validate an engine with a dynamic batch, built from this very bundle.") from error
-
-
-def _count(inputs: Arrays) -> int:
-    lengths = {len(value) for value in inputs.values()}
-    if len(lengths) != 1 or 0 in lengths:
-        raise UserError(f"The bundle's inputs hold {sorted(lengths)} samples; each must hold the same number, not 0.",
-                        fix="Export the bundle again.")
-    return lengths.pop()
 
 
 def _targets(source: Bundle) -> np.ndarray[Any, Any]:

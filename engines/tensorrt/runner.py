@@ -14,7 +14,6 @@ from ..finite import refuse_nan
 from .given import stream_of, take
 from .lane import Lane, Source
 from .logger import Log
-from .output import DeviceOutput
 from .ports import ports_of
 from .prepared import Prepared
 
@@ -71,9 +70,7 @@ class TensorRTRunner:
         """Why no CUDA graph is used, though asked for; None as long as they are."""
         return next((lane.graph_fallback for lane in list(self._lanes.values()) if lane.graph_fallback), None)
 
-    def infer(
-        self, inputs: Mapping[str, Any], stream: object = None
-    ) -> dict[str, np.ndarray[Any, Any] | DeviceOutput]:
+    def infer(self, inputs: Mapping[str, Any], stream: object = None) -> dict[str, Any]:
         """Answer one batch.
 
         Args:

@@ -8,7 +8,7 @@ import pytest
 from twofour.common import bundle as bundles
 from twofour.common import files
 from twofour.common.errors import GateError, UserError
-from twofour.engines import validate
+from twofour.engines import answers
 from twofour.engines.config import ValidateConfig
 from twofour.engines.folder import require
 from twofour.engines.records import ValidationRecord
@@ -65,7 +65,7 @@ def test_the_drop_is_measured_on_the_samples_of_the_engine(engine, bundle, plain
 
 
 def test_samples_go_through_in_batches_of_bounded_size_the_last_one_too(monkeypatch):
-    monkeypatch.setattr(validate, "BATCH", 4)
+    monkeypatch.setattr(answers, "BATCH", 4)
     sizes, steps = [], []
 
     class Echo:
