@@ -80,7 +80,7 @@ def _evidence(
     return LayerEvidence(
         name=weight.name, op=weight.op, shape=list(weight.shape), two_four=weight.two_four, zeros=weight.zeros,
         precision=_precision(joined.layers), kernel=_kernel(joined.layers), ran_sparse=ran,
-        reason="; ".join([reason.text for reason in reasons[:2]] + _flag(kernel)), eligible=eligible, change=change,
+        reason="; ".join([reason.text for reason in reasons[:2]] + _flag(kernel, weight, ran)), eligible=eligible, change=change,
         time_share=joined.share,
     )
 
@@ -138,11 +138,12 @@ def _precision(layers: Sequence[InspectedLayer]) -> Precision:
     return "unknown"
 
 
-def _flag(kernel: InspectedLayer | None) -> list[str]:
-    """What the inspector claims of the weights, shown because people look for it."""
-    if kernel is None or kernel.has_sparse_weights is None:
-        return []
-    return [f"HasSparseWeights is {int(kernel.has_sparse_weights)}, which proves nothing"]
+def _flag(kernel: InspectedLayer | None, weight: Sparsity, ran: str) -> list[str]:
+    """What the inspector claims of the weights, shown where people would take it for proof, or where it is wrong."""
+    flag = kernel.has_sparse_weights if kernel is not None else None
+    if flag and ran != "yes":
+        return ["HasSparseWeights is 1, which proves nothing"]
+    return ["HasSparseWeights is 0, although its weights are 2:4"] if flag is False and weight.two_four else []
 
 
 __all__ = ["weigh", "weigh_model", "with_shares"]

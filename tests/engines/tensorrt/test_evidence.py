@@ -62,6 +62,12 @@ def test_has_sparse_weights_is_shown_and_proves_nothing():
         assert "HasSparseWeights is 1, which proves nothing" in found.reason
 
 
+def test_has_sparse_weights_is_left_out_where_it_adds_nothing():
+    assert "HasSparse" not in judge([layer(SPARSE, flag=True)]).reason
+    assert "HasSparse" not in judge([layer(DENSE, flag=False)], given=weight(two_four=False)).reason
+    assert "although its weights are 2:4" in judge([layer(DENSE, flag=False)]).reason
+
+
 def test_not_eligible_with_the_reason():
     found = judge([layer(DENSE)], given=weight(two_four=False))
     assert (found.verdict, found.ran_sparse) == ("not eligible", "no")
@@ -152,6 +158,7 @@ def test_myelin_writes_underscores_for_dots():
 def test_generated_code_beside_the_kernel_does_not_hide_it():
     beside = layer(GENERATED, "__myl_MoveConc_myl0_2", ("conv",), kind="kgen")
     assert judge([beside, layer(DENSE, kind="gemm")]).verdict == "eligible, dense was chosen"
+    assert judge([beside, layer(SPARSE, "__myl_Fc_myl0_3", ("conv",), kind="fusion")]).verdict == "ran sparse"
 
 
 def test_a_neighbours_kernel_that_names_it_too_is_not_its_own():

@@ -33,7 +33,8 @@ def information(name="resnet18"):
 
 def evidence(**given):
     values = {"name": NAME, "op": "Conv", "shape": [256, 256, 3, 3], "two_four": True, "zeros": 0.5,
-              "precision": "int8", "kernel": SPARSE, "ran_sparse": "yes", "eligible": "yes", "reason": "its kernel's name says so"}
+              "precision": "int8", "kernel": SPARSE, "ran_sparse": "yes", "eligible": "yes",
+              "reason": "its kernel's name says so"}
     return LayerEvidence.model_validate(values | given)
 
 

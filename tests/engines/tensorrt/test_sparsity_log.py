@@ -31,6 +31,11 @@ def test_names_of_the_layers_and_fused_ones_stay_whole():
     assert (found[0].eligible, found[0].chosen) == (4, 1)
 
 
+def test_a_name_may_hold_separators():
+    [found] = sparsity_lines(["(Sparsity) Found 2 layer(s) eligible to use sparse tactics: a\x1eb, c\n(V) more"])
+    assert found.eligible_names == ["a\x1eb", "c"]
+
+
 def test_a_log_that_says_nothing_is_unknown_and_not_zero():
     assert sparsity_lines(["[I] [TRT] Engine generation completed in 7 seconds.", "[I] Sparsity: Enabled"]) == []
     assert sparsity_lines([]) == []
@@ -75,7 +80,8 @@ def test_an_unknown_line_between_the_halves_leaves_them_a_pair():
 
 words = st.sampled_from([
     "(Sparsity)", "Found", "Chose", "3", "12", "-1", "layer(s)", "eligible to use sparse tactics",
-    "using sparse tactics", "Layers eligible for sparse math:", "TRT inference plan picked sparse implementation for layers:",
+    "using sparse tactics", "Layers eligible for sparse math:",
+    "TRT inference plan picked sparse implementation for layers:",
     ":", ", ", "a", ")", "(", "[I]", "\n", "\x1e", "sparse", "tactics",
 ])
 
