@@ -80,8 +80,8 @@ def _evidence(
     return LayerEvidence(
         name=weight.name, op=weight.op, shape=list(weight.shape), two_four=weight.two_four, zeros=weight.zeros,
         precision=_precision(joined.layers), kernel=_kernel(joined.layers), ran_sparse=ran,
-        reason="; ".join([reason.text for reason in reasons[:2]] + _flag(kernel, weight, ran)), eligible=eligible, change=change,
-        time_share=joined.share,
+        reason="; ".join([reason.text for reason in reasons[:2]] + _flag(kernel, weight, ran)), eligible=eligible,
+        change=change, time_share=joined.share,
     )
 
 
