@@ -29,8 +29,10 @@ def optimization_profile(inputs: Sequence[Tensor], config: TensorRTConfig) -> di
     declared = {tensor.name: tensor for tensor in inputs}
     for name, given in config.shapes.items():
         _check(declared, name, given)
+    if not config.shapes:
+        _check_batch(inputs, config)
     named = _named(declared, config)
-    return {tensor.name: _range(tensor, config, named) for tensor in inputs}
+    return {tensor.name: _range(tensor, named) for tensor in inputs}
 
 
 def _check(declared: Mapping[str, Tensor], name: str, given: ShapeRange) -> None:
@@ -66,9 +68,7 @@ def _named(declared: Mapping[str, Tensor], config: TensorRTConfig) -> dict[str, 
     return found
 
 
-def _range(tensor: Tensor, config: TensorRTConfig, named: Mapping[str, Sizes]) -> ShapeRange:
-    if tensor.name not in config.shapes and tensor.shape and isinstance(tensor.shape[0], int):
-        _check_batch(tensor, tensor.shape[0], config)
+def _range(tensor: Tensor, named: Mapping[str, Sizes]) -> ShapeRange:
     ranges = list(_dimensions(tensor, named))
     low, middle, high = ([sizes[which] for sizes in ranges] for which in range(3))
     return ShapeRange(min=low, opt=middle, max=high)
@@ -85,13 +85,15 @@ def _dimensions(tensor: Tensor, named: Mapping[str, Sizes]) -> Iterator[Sizes]:
                             "given for it.", where="shapes", fix=f"Give one with --shape {_example(tensor)}.")
 
 
-def _check_batch(tensor: Tensor, batch: int, config: TensorRTConfig) -> None:
+def _check_batch(inputs: Sequence[Tensor], config: TensorRTConfig) -> None:
     """A batch that was asked for, and isn't the fixed one, is a mistake; the usual ones were not asked for."""
-    if _batches(config) not in (_batches(_DEFAULT), (batch, batch, batch)):
+    firsts = [tensor.shape[0] for tensor in inputs if tensor.shape]
+    fixed = [(batch, batch, batch) for batch in firsts if isinstance(batch, int)]
+    if fixed and len(fixed) == len(firsts) and _batches(config) not in (_batches(_DEFAULT), *fixed):
         raise UserError(
-            f"The model takes batches of {batch} only (input {_shown(tensor)}), not of {_words(_batches(config))}.",
-            where="min_batch, opt_batch, max_batch",
-            fix=f"Leave them out or set all to {batch}; or export the model with a dynamic batch.",
+            f"The model takes batches of {fixed[0][0]} only (input {_shown(inputs[0])}), not of "
+            f"{_words(_batches(config))}.", where="min_batch, opt_batch, max_batch",
+            fix=f"Leave them out or set all to {fixed[0][0]}; or export the model with a dynamic batch.",
         )
 
 
