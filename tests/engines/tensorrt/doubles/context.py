@@ -261,8 +261,10 @@ class IExecutionContext(Checked, of=real.IExecutionContext):
         kept = np.ascontiguousarray(value)
         kinds = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BF16", "int8": "INT8", "int32": "INT32",
                  "int64": "INT64", "bool": "BOOL", "uint8": "UINT8"}
-        callbacks.call(listener, "process_debug_tensor", kept.ctypes.data, real.TensorLocation.DEVICE,
+        address, end = STATE.lend(kept.tobytes()) if STATE.lend else (kept.ctypes.data, lambda: None)
+        callbacks.call(listener, "process_debug_tensor", address, real.TensorLocation.DEVICE,
                        getattr(real.DataType, kinds[kept.dtype.name]), real.Dims(list(kept.shape)), name, stream)
+        end()
 
 
 def read(address: int, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarray:

@@ -30,6 +30,8 @@ class State:
         run_ms: simulated milliseconds of one inference, by the header of the plan.
         enqueue: how work gets on a stream: called with (stream handle, function, milliseconds); default: at once.
         capturing: whether a stream's graph is being captured, by its handle; default: never.
+        lend: puts bytes on the device for the time of a callback: gives the address, and a function that takes them
+            away; default: the host's memory.
         memory: checks an (address, bytes) before it is touched; default: none.
     """
 
@@ -49,6 +51,7 @@ class State:
     run_ms: Callable[[dict[str, Any]], float] = lambda header: 0.1
     enqueue: Callable[[int, Callable[[], None], float], None] | None = None
     capturing: Callable[[int], bool] | None = None
+    lend: Callable[[bytes], tuple[int, Callable[[], Any]]] | None = None
     memory: Callable[[int, int], None] | None = None
     logged: list[tuple[str, str]] = field(default_factory=list)
     callback_errors: list[str] = field(default_factory=list)

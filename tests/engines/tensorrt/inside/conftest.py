@@ -81,9 +81,17 @@ def gpu(trt, cuda):
 
     trt.double.enqueue = lambda handle, work, milliseconds: cuda.launch(handle, work, milliseconds)
     trt.double.capturing = lambda handle: bool(cuda._stream(handle).capture)
+    trt.double.lend = lambda raw: _lend(cuda, raw)
     trt.double.memory = lambda address, count: cuda.bytes_at(address, count)
     trt.double.compute_capability, trt.double.gpu = cuda.compute_capability, cuda.devices[0]
     return device()
+
+
+def _lend(cuda, raw):
+    """Bytes on the simulated device, until they are taken away: who reads them later is refused."""
+    address = cuda._allocate("device memory", len(raw))
+    cuda.bytes_at(address, len(raw))[:] = list(raw)
+    return address, lambda: cuda._memory.pop(address)
 
 
 @pytest.fixture
