@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx_ir as ir
 
 Array = np.ndarray[Any, Any]
+
+
+class Use(Protocol):
+    """One input of one node, as `ir.Value.uses()` gives it."""
+
+    @property
+    def node(self) -> ir.Node:
+        """The reader."""
+
+    @property
+    def idx(self) -> int:
+        """Which of its inputs."""
 
 
 def constant(value: ir.Value | None) -> Array | None:
@@ -89,6 +101,6 @@ def replace_node(node: ir.Node, value: ir.Value) -> None:
 
 
 __all__ = [
-    "Array", "add_initializer", "all_nodes", "constant", "drop_unused", "free_name", "input_at", "integer", "is_op",
-    "produced_by", "replace_node", "set_initializer",
+    "Array", "Use", "add_initializer", "all_nodes", "constant", "drop_unused", "free_name", "input_at", "integer",
+    "is_op", "produced_by", "replace_node", "set_initializer",
 ]

@@ -11,6 +11,7 @@ import pytest
 from onnx import helper
 
 Array = np.ndarray[Any, Any]
+FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
 
 def build(
@@ -65,11 +66,90 @@ def scales(weight: Array, axis: int) -> Array:
     return (np.abs(weight).max(axis=others) / 127).astype(np.float32)
 
 
+def violations(proto: onnx.ModelProto) -> list[str]:
+    """What a strongly typed network would refuse, or couldn't compute in one kernel, in the main graph."""
+    proto = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
+    graph = proto.graph
+    kinds = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.value_info, *graph.output)}
+    constants = {value.name: value.data_type for value in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    found = [f"{node.name}: {fault}" for node in graph.node for fault in _badly_typed(node, kinds | constants)]
+    casts = [node for node in graph.node if node.op_type == "Cast"]
+    found += [f"{node.name}: behind a constant" for node in casts if node.input[0] in constants]
+    found += [f"{node.name}: between a DQ and its layer" for node in casts
+              if node.input[0] in makers and makers[node.input[0]].op_type == "DequantizeLinear"]
+    for node in graph.node:
+        source = makers.get(node.input[0]) if node.op_type == "QuantizeLinear" else None
+        if source is not None and source.op_type == "Cast" and _ends_a_layer(source.input[0], graph, makers):
+            found.append(f"{node.name}: a Cast between a layer and its Q")
+    return found
+
+
+def _badly_typed(node: onnx.NodeProto, kinds: dict[str, int]) -> list[str]:
+    inputs = [kinds.get(name) for name in node.input]
+    floats = {kind for kind in inputs if kind in FLOATS}
+    found = []
+    if node.op_type == "QuantizeLinear" and inputs[0] != inputs[1]:
+        found.append("the scale has another type than the input")
+    if node.op_type == "DequantizeLinear" and kinds[node.output[0]] != inputs[1]:
+        found.append("the output has another type than the scale")
+    if len(floats) > 1 and node.op_type != "Resize":
+        found.append(f"inputs of {len(floats)} float types")
+    if node.op_type == "Cast" and inputs[0] == node.attribute[0].i:
+        found.append("a Cast for nothing")
+    return found
+
+
+def _ends_a_layer(value: str, graph: onnx.GraphProto, makers: dict[str, onnx.NodeProto]) -> bool:
+    """Whether a value that nothing else reads comes from a DQ's reader, by elementwise operators or none."""
+    readers = sum(list(node.input).count(value) for node in graph.node) + sum(out.name == value for out in graph.output)
+    node = makers.get(value)
+    if readers != 1 or node is None:
+        return False
+    if any(name in makers and makers[name].op_type == "DequantizeLinear" for name in node.input):
+        return True
+    return node.op_type in ("Relu", "Add", "Mul", "Gelu") and any(
+        _ends_a_layer(name, graph, makers) for name in node.input
+    )
+
+
+def rounding(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph in FP32 with every BF16 value rounded to BF16: ONNX Runtime's CPU has no BF16 kernels."""
+    kind, full = onnx.TensorProto.BFLOAT16, onnx.TensorProto.FLOAT
+    proto = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
+    narrow = {value.name for value in proto.graph.value_info if value.type.tensor_type.elem_type == kind}
+    for value in [value for value in proto.graph.initializer if value.data_type == kind]:
+        value.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(value).astype(np.float32), value.name))
+    nodes = []
+    for node in proto.graph.node:
+        if node.op_type == "Cast" and node.attribute[0].i == kind:
+            node.attribute[0].i = full
+        nodes.append(node)
+        for index, name in enumerate(node.output):
+            if name in narrow:
+                node.output[index] = f"{name}/raw"
+                nodes.append(helper.make_node("Cast", [f"{name}/raw"], [f"{name}/16"], to=kind))
+                nodes.append(helper.make_node("Cast", [f"{name}/16"], [name], to=full))
+    result = helper.make_model(helper.make_graph(nodes, "rounding", proto.graph.input, proto.graph.output,
+                                                 proto.graph.initializer), opset_imports=proto.opset_import)
+    result.ir_version = proto.ir_version
+    return result
+
+
+def typed_answer(model: ir.Model, **inputs: Array) -> Array:
+    """The first output of a typed model, which is checked in full first."""
+    proto = ir.to_proto(model)
+    onnx.checker.check_model(proto, full_check=True)
+    assert violations(proto) == []
+    return answer(ir.from_proto(rounding(proto)), **inputs)
+
+
 @pytest.fixture
 def graphs() -> Any:
     """The helpers of this file, as one object."""
     return type("Graphs", (), {"build": staticmethod(build), "answer": staticmethod(answer), "pair": staticmethod(pair),
-                               "scales": staticmethod(scales)})
+                               "scales": staticmethod(scales), "violations": staticmethod(violations),
+                               "typed_answer": staticmethod(typed_answer)})
 
 
 @pytest.fixture
