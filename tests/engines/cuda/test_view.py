@@ -67,16 +67,27 @@ def test_a_tensor_that_refuses():
         view_of(Tensor())
 
 
-@pytest.mark.parametrize("stream", [None, 1, 2, "own"])
-def test_the_owners_work_comes_first_and_ours_before_its_next(cuda, stream):
+@pytest.mark.parametrize("stream", [1, 2, "own"])
+def test_the_owners_work_comes_before_ours_and_its_next_after(cuda, stream):
     cuda.lazy, seen = True, []
-    with Stream() as owner, Stream() as user:
-        handle = owner.handle if stream == "own" else stream
-        view = view_of(array(version=3, stream=handle))
-        cuda.launch(owner.handle if handle is None else handle, lambda: seen.append("made"))
+    with Stream() as own, Stream() as user:
+        owner = own if stream == "own" else Stream.borrowed(stream)
+        view = view_of(array(version=3, stream=owner.handle))
+        cuda.launch(owner, lambda: seen.append("made"))
         view.acquire(user)
         cuda.launch(user, lambda: seen.append("used"))
+        user.synchronize()
+        assert seen == ["made", "used"]
+        cuda.launch(user, lambda: seen.append("used again"))
         view.release(user)
-        cuda.launch(owner.handle if handle is None else handle, lambda: seen.append("made again"))
-        (Stream.borrowed(handle) if handle else user).synchronize()
-        assert seen == (["made", "used", "made again"] if handle else ["used"])
+        cuda.launch(owner, lambda: seen.append("made again"))
+        owner.synchronize()
+        assert seen == ["made", "used", "used again", "made again"]
+
+
+def test_an_owner_that_names_no_stream_is_not_waited_for(cuda):
+    with Stream() as user:
+        view = view_of(array(version=3, stream=None))
+        view.acquire(user)
+        view.release(user)
+    assert cuda.counts["cudaStreamWaitEvent"] == 0
