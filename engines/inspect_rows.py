@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from .inspection import InspectedLayer, Inspection, Kernel
-from .records import LayerEvidence
 from .tensorrt.hops import Hop
 from .tensorrt.ladder import pairs
 
-_FEW = 2  # columns that an engine of ONNX Runtime has more than a graph
 _SHOWN = 48  # letters of a kernel's name in the table; JSON has it whole
 
 
 def layer_rows(found: Inspection) -> tuple[list[str], list[list[str]]]:
-    """The layers as a table to print: headings and rows; an engine's has more columns, TensorRT's the most."""
-    if found.kernels:
+    """The layers as a table to print: headings and rows; an engine's say what runs them."""
+    if found.kind == "plan" and not found.layers:
         return ["layer", "type", "kernel", "ran sparse"], [_kernel_row(kernel) for kernel in found.kernels]
-    proof = _heads(found)
-    codes = "precision" if len(proof) > _FEW else "codes"
-    heads = ["layer", "op", "weight", "2:4", "zeros", codes, *proof]
-    return heads, [_row(layer, len(proof)) for layer in found.layers]
+    if _judged(found):
+        heads = ["layer", "op", "weight", "2:4", "precision", "verdict", "kernel", "time"]
+        return heads, [_verdict_row(layer) for layer in found.layers]
+    proof = ["kernel", "ran sparse"] if found.kind == "engine" else []
+    heads = ["layer", "op", "weight", "2:4", "zeros", "codes", *proof]
+    return heads, [_row(layer, bool(proof)) for layer in found.layers]
 
 
 def more_rows(found: Inspection) -> list[tuple[str, list[str], list[list[str]]]]:
     """What is known of a TensorRT engine beyond its layers, as tables to print: title, headings and rows of each."""
     tables = []
+    if _judged(found):
+        proofs = [layer.evidence for layer in found.layers if layer.evidence is not None]
+        rows = [[proof.name, proof.reason, proof.change or ""] for proof in proofs if proof.ran_sparse != "yes"]
+        tables.append(("layers that are not known to run sparse", ["layer", "because", "to change it"], rows))
     if found.ladder is not None:
         known = [[said] for said in found.ladder.says] or [["nothing"]]
         missing = [] if found.ladder.missing is None else [[f"not more, because {found.ladder.missing}"]]
@@ -36,27 +40,30 @@ def more_rows(found: Inspection) -> list[tuple[str, list[str], list[list[str]]]]
     return tables
 
 
-def _heads(found: Inspection) -> list[str]:
-    if found.kind == "plan" or found.ladder is not None:
-        return ["kernel", "verdict", "time", "because", "to change it"]
-    return ["kernel", "ran sparse"] if found.kind == "engine" else []
+def _judged(found: Inspection) -> bool:
+    """Whether its layers have verdicts, as TensorRT's have."""
+    return any(layer.verdict is not None for layer in found.layers)
 
 
-def _row(layer: InspectedLayer, columns: int) -> list[str]:
-    shape, codes = "x".join(map(str, layer.shape)), "int8" if layer.quantized else "float"
-    if columns > _FEW and layer.evidence is not None:
-        codes = layer.evidence.precision
-    judged = ["yes" if layer.two_four else "no", f"{layer.zeros:.1%}", codes]
-    return [layer.name, layer.op, shape, *judged, *_proof(layer.evidence, columns)]
+def _row(layer: InspectedLayer, engine: bool) -> list[str]:
+    codes = "int8" if layer.quantized else "float"
+    known = [*_named(layer), f"{layer.zeros:.1%}", codes]
+    if not engine:
+        return known
+    proof = layer.evidence
+    return [*known, *(["unknown"] * 2 if proof is None else [proof.kernel or "unknown", proof.ran_sparse])]
 
 
-def _proof(evidence: LayerEvidence | None, columns: int) -> list[str]:
-    if evidence is None:
-        return ["unknown"] * columns
-    if columns <= _FEW:
-        return [evidence.kernel or "unknown", evidence.ran_sparse][:columns]
-    time = "" if evidence.time_share is None else f"{evidence.time_share:.1%}"
-    return [_short(evidence.kernel), evidence.verdict, time, evidence.reason, evidence.change or ""]
+def _verdict_row(layer: InspectedLayer) -> list[str]:
+    proof = layer.evidence
+    if proof is None:
+        return [*_named(layer), "unknown", "unknown", "unknown", ""]
+    time = "" if proof.time_share is None else f"{proof.time_share:.1%}"
+    return [*_named(layer), proof.precision, proof.verdict, _short(proof.kernel), time]
+
+
+def _named(layer: InspectedLayer) -> list[str]:
+    return [layer.name, layer.op, "x".join(map(str, layer.shape)), "yes" if layer.two_four else "no"]
 
 
 def _kernel_row(kernel: Kernel) -> list[str]:

@@ -73,13 +73,15 @@ def test_an_engines_folder(tmp_path):
     assert found.ladder.rung == 4
     assert [hop.change for hop in found.hops] == ["dtype"]
     heads, rows = layer_rows(found)
-    assert heads[6:] == ["kernel", "verdict", "time", "because", "to change it"]
+    assert heads[5:] == ["verdict", "kernel", "time"]
     assert rows[0][6].startswith("sm80_xmma_fprop_avdt_sparse")
     assert len(rows[0][6]) < len(SPARSE)
-    assert rows[1][5:] == ["int8", "unknown", "not eligible", "", "9 of 90 groups", "Prune it."]
+    assert rows[1][4:] == ["int8", "not eligible", "unknown", ""]
     titles = [title for title, _, _ in more_rows(found)]
-    assert titles == ["evidence of sparsity: rung 4 of 5", "the build log on sparsity", "1 reformats"]
-    assert more_rows(found)[1][2] == [["12 eligible, 5 chosen"], ["unknown wording: (Sparsity) and so on"]]
+    assert titles == ["layers that are not known to run sparse", "evidence of sparsity: rung 4 of 5",
+                      "the build log on sparsity", "1 reformats"]
+    assert more_rows(found)[0][2] == [["fc", "9 of 90 groups", "Prune it."]]
+    assert more_rows(found)[2][2] == [["12 eligible, 5 chosen"], ["unknown wording: (Sparsity) and so on"]]
     assert all(len(row) == len(heads) for _, heads, rows in more_rows(found) for row in rows)
 
 
@@ -88,7 +90,7 @@ def test_the_profile_gives_shares_of_time_and_the_highest_rung(tmp_path):
     profile(folder)
     found = inspect(folder)
     assert found.layers[0].evidence.time_share == pytest.approx(0.4)
-    assert layer_rows(found)[1][0][8] == "40.0%"
+    assert layer_rows(found)[1][0][7] == "40.0%"
     assert found.ladder.rung == 5
     profile(folder, "no difference")
     assert inspect(folder).ladder.rung == 4
