@@ -14,13 +14,14 @@ from ..statistics import Times, latency, percentile
 _DECIMALS = 5  # of a millisecond: events tell half a microsecond
 
 
-def arm_latency(arm: str, batch: int, builds: Sequence[Timed]) -> Latency:
+def arm_latency(arm: str, batch: int, builds: Sequence[Timed], *, transfers: bool = False) -> Latency:
     """The figures of one arm at one batch size, over all inferences of all its builds.
 
     Args:
         arm: its name.
         batch: samples per inference.
         builds: the times of each build; at least one.
+        transfers: inputs and outputs were copied in each inference. Defaults to False.
     """
     whole = latency(arm, batch, _all([build.latency for build in builds]))
     seconds = sum(build.seconds for build in builds)
@@ -29,29 +30,29 @@ def arm_latency(arm: str, batch: int, builds: Sequence[Timed]) -> Latency:
         "throughput": batch * runs / seconds if seconds else whole.throughput,
         "samples_ms": _rounded(_all([build.latency for build in builds])),
         "builds": [float(np.median(np.concatenate(build.latency))) for build in builds],
-        "gpu": _parts(builds),
+        "gpu": _parts(builds, transfers),
     })
 
 
-def _parts(builds: Sequence[Timed]) -> GpuTimes:
+def _parts(builds: Sequence[Timed], transfers: bool) -> GpuTimes:
     parts = {
         "computeMs": _all([build.compute for build in builds]), "h2dMs": _all([build.upload for build in builds]),
         "d2hMs": _all([build.download for build in builds]), "enqMs": _all([build.enqueue for build in builds]),
     }
-    moved = bool(np.any(parts["h2dMs"]) or np.any(parts["d2hMs"]))
     return GpuTimes(
         cuda_graph=all(build.graph for build in builds),
         fallback=next((build.fallback for build in builds if build.fallback), None),
         compute=spread(parts["computeMs"]), enqueue=spread(parts["enqMs"]),
-        h2d=spread(parts["h2dMs"]) if moved else None, d2h=spread(parts["d2hMs"]) if moved else None,
+        h2d=spread(parts["h2dMs"]) if transfers else None,
+        d2h=spread(parts["d2hMs"]) if transfers else None,
         variation=max(_variation(np.concatenate(build.compute)) for build in builds),
-        samples=_samples(parts, moved),
+        samples=_samples(parts, transfers),
     )
 
 
-def _samples(parts: Mapping[str, Times], moved: bool) -> dict[str, list[float]]:
+def _samples(parts: Mapping[str, Times], transfers: bool) -> dict[str, list[float]]:
     """All parts where data is moved; else the computing is the latency, which is on record already."""
-    kept = parts if moved else {"enqMs": parts["enqMs"]}
+    kept = parts if transfers else {"enqMs": parts["enqMs"]}
     return {name: _rounded(values) for name, values in kept.items()}
 
 

@@ -99,7 +99,8 @@ def _timed(
     advance: Callable[[int], None], *, headline: bool,
 ) -> _Times:
     timed = measure(prepared, way, config, _Steps(advance), headline=headline)
-    return _Times(way, [arm_latency(arm, batch, builds) for arm, builds in timed.items()], _ratios(timed, batch))
+    latencies = [arm_latency(arm, batch, builds, transfers=way.transfers) for arm, builds in timed.items()]
+    return _Times(way, latencies, _ratios(timed, batch))
 
 
 def _mode(way: Setting, times: Sequence[_Times]) -> Mode:

@@ -163,5 +163,7 @@ def _header(network: Any, config: Any, flags: set[str]) -> dict[str, Any]:
         "debug": sorted(network._debug), "unfused": network._unfused, "timing_cache": config._cache is not None,
         "max_aux_streams": config.max_aux_streams, "avg_timing_iterations": config.avg_timing_iterations,
         "device_type": config.default_device_type.name, "DLA_core": config.DLA_core,
-        "monitored": config._progress is not None,
+        "monitored": config._progress is not None, "number": len(STATE.builds),
+        "two_four": [layer.node.name for layer in network._graph.layers() if wording.eligible(layer)],
+        "int8": any(layer.int8 for layer in network._graph.layers()),
     }
