@@ -21,6 +21,7 @@ class TensorRTBackend:
     """TensorRT on the first GPU."""
 
     name = "tensorrt"
+    layers_cost_a_build = True
 
     def device(self) -> str:
         """The GPU's name as a folder bears it, such as `nvidia-h100-80gb-hbm3`.
