@@ -7,7 +7,6 @@ call sees the launch on top. With copies, which run beside the computing, throug
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -86,7 +85,7 @@ class _Arm:
             self._capture()
         each = self._run_for(asked.warmup)
         self._drain()
-        self._rows = math.ceil(per_round(each, asked.seconds, asked.runs) / asked.streams)
+        self._rows = max(1, per_round(each, asked.seconds, asked.runs) // asked.streams)
 
     def round(self) -> None:
         self._run_for(SETTLE)

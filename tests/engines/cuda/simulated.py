@@ -107,6 +107,7 @@ class Simulated:
         self._failures: list[list[Any]] = []
         self._next = 0x5000
         self._streams: dict[int, _Stream] = {handle: _Stream() for handle in _ANYWHERE}
+        self._left: list[_Stream] = []  # destroyed with work on them
         self._events: dict[int, _Event] = {}
         self._graphs: dict[int, _Graph] = {}
         self._executables: dict[int, _Graph] = {}
@@ -328,9 +329,10 @@ class Simulated:
         return real.cudaStream_t(handle)
 
     def _cudaStreamDestroy(self, stream: Any) -> None:  # noqa: N802
-        self._run(self._stream(stream))
+        found = self._stream(stream)
         if int(stream) in _ANYWHERE:
             raise RefusedError("cudaErrorInvalidResourceHandle")
+        self._left.append(found)  # CUDA doesn't wait: what is on it is done some time later
         del self._streams[int(stream)]
 
     def _cudaStreamSynchronize(self, stream: Any) -> None:  # noqa: N802
@@ -394,8 +396,9 @@ class Simulated:
         self.clock = max(self.clock, queue.ready)
 
     def _drain_all(self) -> None:
-        for queue in self._streams.values():
+        for queue in [*self._left, *self._streams.values()]:
             self._wait(queue)
+        self._left.clear()
 
     # events
 

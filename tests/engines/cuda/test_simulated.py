@@ -66,6 +66,15 @@ def test_a_download_that_nobody_waited_for(cuda):
         assert (array == 0xA5).all()
 
 
+def test_work_on_a_stream_that_is_gone_is_done_later(cuda):
+    cuda.lazy, seen = True, []
+    with Stream() as stream:
+        cuda.launch(stream, lambda: seen.append(1))
+    assert seen == []
+    DeviceBuffer(16).close()
+    assert seen == [1]
+
+
 def test_one_clock_for_host_and_device(cuda):
     with Stream() as first, Stream() as second:
         start = cuda.clock
