@@ -60,7 +60,8 @@ def profile(folder, verdict="faster"):
     gain = Ratio(arm="sparse-int8", baseline="sparse-int8-flag-off", batch=8, speedup=1.2, low=1.1, high=1.3,
                  verdict=verdict)
     names = [layer["Name"] for layer in json.loads(information())["Layers"]]
-    record = ProfileRecord(backend="tensorrt", options=ProfileConfig(), machine={}, latencies=[], ratios=[gain],
+    other = gain.model_copy(update={"baseline": "dense-fp16", "verdict": "faster"})
+    record = ProfileRecord(backend="tensorrt", options=ProfileConfig(), machine={}, latencies=[], ratios=[other, gain],
                            gates=[], layer_shares=dict(zip(names, (0.1, 0.4), strict=True)))
     files.write_json(folder / "profile" / "profile.json", record.model_dump(mode="json"))
 

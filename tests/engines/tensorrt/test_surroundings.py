@@ -86,6 +86,8 @@ def test_a_matmul_with_the_weight_on_the_left(net):
     found = surroundings(net.model("left"))["left"]
     assert found.int8_in
     assert found.constant
+    net.op("MatMul", [weight, "x"], "float")
+    assert not surroundings(net.model("float"))["float"].int8_in
 
 
 def test_weights_that_are_computed(net):
