@@ -79,12 +79,10 @@ class _Arm:
     def __init__(self, work: Work, asked: _Asked, held: ExitStack) -> None:
         self.timed, self._asked, self._samples = Timed(), asked, list[Sample]()
         self._pipes = [Pipe(work, lane, asked.spin, self._samples, held) for lane in range(asked.streams)]
-        self._run_for(0)
-        self._drain()
+        self._warm(0)
         if asked.graph:
             self._capture()
-        each = self._run_for(asked.warmup)
-        self._drain()
+        each = self._warm(asked.warmup)
         self._rows = max(1, per_round(each, asked.seconds, asked.runs) // asked.streams)
 
     def round(self) -> None:
@@ -107,13 +105,20 @@ class _Arm:
         for one in self._pipes:
             one.drain()
 
-    def _run_for(self, seconds: float) -> float:
-        """Run uncounted inferences, at least one on each lane; seconds of one."""
+    def _warm(self, seconds: float) -> float:
+        """Run for a while and wait for the end; seconds of one inference."""
+        start = pipe.clock()
+        count = self._run_for(seconds)
+        self._drain()
+        return max(pipe.clock() - start, 100) / 1e9 / count
+
+    def _run_for(self, seconds: float) -> int:
+        """Run uncounted inferences, at least one on each lane; how many were enqueued."""
         start, count = pipe.clock(), 0
         while not count or pipe.clock() - start < seconds * 1e9:
             self._row(counted=False)
             count += len(self._pipes)
-        return max(pipe.clock() - start, 100) / 1e9 / count
+        return count
 
     def _capture(self) -> None:
         try:
