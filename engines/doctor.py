@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..common import machine
-from ..common.schema import Document
+from .finding import Finding, State, last_line, run, run_python
+from .tensorrt.doctor import look_at_caches, look_at_cuda, look_at_tensorrt
 
-State = Literal["ok", "missing", "broken"]
-_PATIENCE = 1.3  # seconds that a trial may take
 _GIB = 2**30
 _LEAST_DISK = _GIB
 _PACKAGES = (  # name at the registry, module, how it is installed, whether a trial import is quick
@@ -25,28 +23,12 @@ _PACKAGES = (  # name at the registry, module, how it is installed, whether a tr
     ("torch", "torch", "pip install 'twofour[train]'", False),
     ("nvidia-modelopt", "modelopt", "pip install 'twofour[train]'", False),
     ("accelerate", "accelerate", "pip install 'twofour[train]'", False),
-    ("tensorrt", "tensorrt", "pip install 'twofour[tensorrt]'", True),
-    ("cuda-python", "cuda.bindings.driver", "pip install 'twofour[tensorrt]'", True),
+    ("cuda-python", "cuda.bindings.driver", "pip install 'twofour[edge]'", True),
+    ("nvidia-ml-py", "pynvml", "pip install 'twofour[edge]'", True),
     ("transformers", "transformers", "pip install 'twofour[hf]'", False),
     ("timm", "timm", "pip install 'twofour[vision]'", False),
     ("torchvision", "torchvision", "pip install 'twofour[vision]'", False),
 )
-
-
-class Finding(Document):
-    """One thing that was looked at.
-
-    Attributes:
-        name: what.
-        state: `ok`, `missing`, or `broken` (there, but it can't work).
-        detail: version, size, or what is wrong.
-        fix: the line that installs or repairs it; None where there is nothing to do.
-    """
-
-    name: str
-    state: State
-    detail: str
-    fix: str | None = None
 
 
 def examine() -> list[Finding]:
@@ -55,6 +37,8 @@ def examine() -> list[Finding]:
         ("Python", _python), ("twofour", _twofour), ("CPU", _cpu), ("memory", _memory), ("disk", _disk),
         ("NVIDIA GPU", _gpu),
     ]
+    looks += [("tensorrt", look_at_tensorrt), ("timing caches", look_at_caches)]
+    looks += [("CUDA", look_at_cuda)] if find_spec("cuda") is not None else []
     looks += [(package[0], lambda package=package: _package(*package)) for package in _PACKAGES]  # type: ignore[misc]
     with ThreadPoolExecutor(len(looks)) as pool:
         return list(pool.map(lambda look: _safe(*look), looks))
@@ -108,9 +92,9 @@ def _gpu() -> Finding:
         return Finding(name="NVIDIA GPU", state="missing", detail="no nvidia-smi on the path",
                        fix="TensorRT engines need an NVIDIA GPU and its driver; all else runs without.")
     query = ["nvidia-smi", "--query-gpu=name,compute_cap,memory.total,driver_version", "--format=csv,noheader"]
-    done = _run(query)
+    done = run(query)
     if done is None or done.returncode or not done.stdout.strip():
-        text = "nvidia-smi: " + ("it doesn't answer" if done is None else _last_line(done.stdout + done.stderr))
+        text = "nvidia-smi: " + ("it doesn't answer" if done is None else last_line(done.stdout + done.stderr))
         return Finding(name="NVIDIA GPU", state="broken", detail=text, fix="Install NVIDIA's driver again.")
     return Finding(name="NVIDIA GPU", state="ok", detail="; ".join(done.stdout.strip().splitlines()))
 
@@ -152,21 +136,8 @@ def _conflict(requirement: Any) -> str | None:
 
 
 def _import_trouble(module: str) -> str | None:
-    done = _run([sys.executable, "-c", f"import sys; sys.path.pop(0); import {module}"])
-    return _last_line(done.stderr) if done is not None and done.returncode else None
-
-
-def _run(command: list[str]) -> subprocess.CompletedProcess[str] | None:
-    """The finished process; None if it takes too long, which is no proof of a fault."""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)  # noqa: S603
-    except subprocess.TimeoutExpired:
-        return None
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "it fails without a word"
+    done = run_python(f"import {module}")
+    return last_line(done.stderr) if done is not None and done.returncode else None
 
 
 __all__ = ["Finding", "State", "examine", "rows"]

@@ -6,7 +6,7 @@ from importlib import metadata
 
 import pytest
 
-from twofour.engines import doctor
+from twofour.engines import doctor, finding
 
 
 @pytest.fixture
@@ -34,7 +34,8 @@ def test_it_names_everything():
     found = {one.name: one for one in doctor.examine()}
     assert found["Python"].state == found["twofour"].state == found["onnxruntime"].state == "ok"
     assert found["onnxruntime"].detail == metadata.version("onnxruntime")
-    assert {"CPU", "memory", "disk", "NVIDIA GPU", "torch", "nvidia-modelopt", "tensorrt", "timm"} <= set(found)
+    assert {"CPU", "memory", "disk", "NVIDIA GPU", "torch", "nvidia-modelopt", "tensorrt", "nvidia-ml-py",
+            "timing caches", "timm"} <= set(found)
     assert all(one.fix for one in found.values() if one.state != "ok")
     heads, rows = doctor.rows(found.values())
     assert all(len(row) == len(heads) for row in rows)
@@ -43,7 +44,8 @@ def test_it_names_everything():
 def test_it_imports_nothing_heavy():
     code = "import sys; from twofour.engines.doctor import examine; examine(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "modelopt", "onnxruntime", "onnx", "transformers"} & set(loaded)
+    heavy = {"torch", "modelopt", "onnxruntime", "onnx", "transformers", "tensorrt", "cuda.bindings", "pynvml"}
+    assert not heavy & set(loaded)
 
 
 def test_a_missing_package_comes_with_its_line():
@@ -68,7 +70,7 @@ def test_an_import_that_fails(site):
 
 
 def test_an_import_that_takes_long_is_no_fault(site, monkeypatch):
-    monkeypatch.setattr(doctor, "_PATIENCE", 0.2)
+    monkeypatch.setattr(finding, "PATIENCE", 0.2)
     site("sleepy", code="import time; time.sleep(5)")
     assert package("sleepy", quick=True).state == "ok"
 
