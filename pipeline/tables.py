@@ -9,10 +9,12 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from ..common.bundle import Agreement
 from ..engines.doctor import Finding, rows
 from ..engines.inspect import Inspection, layer_rows
 from ..engines.records import Latency, ProfileRecord, Ratio, ValidationRecord
 from ..engines.share import two_four_share
+from .report.words import arm_name
 
 
 def show(summary: dict[str, Any]) -> None:
@@ -27,13 +29,14 @@ def show(summary: dict[str, Any]) -> None:
             console.print(_speed(f"{name}: latency and throughput", latencies, ratios))
 
 
-def profile_table(record: ProfileRecord) -> Table:
-    """Latency and throughput per batch size and arm, with the speed-up against FP32."""
-    return _speed(f"{record.backend}: latency and throughput", record.latencies, record.ratios)
+def profile_table(record: ProfileRecord) -> Group:
+    """Latency and throughput per batch size and arm, with the speed-up and what limits its meaning."""
+    table = _speed(f"{record.backend}: latency and throughput", record.latencies, record.ratios)
+    return Group(table, *(Text(f"note: {text}") for text in record.warnings))
 
 
 def validation_table(record: ValidationRecord) -> Group:
-    """The three judgements, then where runtime and PyTorch part, layer by layer."""
+    """The judgements, whose difference it is, at which batch, and where they part, layer by layer."""
     table = _pairs(f"{record.backend}: against PyTorch")
     table.add_row(record.metric, f"{_percent(record.value)} (PyTorch {_percent(record.pytorch_value)})")
     if record.dense_value is not None:
@@ -44,11 +47,38 @@ def validation_table(record: ValidationRecord) -> Group:
     for gate in record.gates:
         met = "met" if gate.met else "MISSED"
         table.add_row(f"gate {gate.name}", f"{gate.value:.4g}, limit {gate.limit:.4g}: {met}")
-    layers = _table("where they part", "layer", ">fed the same", ">codes that differ", ">in sequence")
+    return Group(table, *_runtimes(record), *_batches(record), *map(Text, record.findings), *_layers(record))
+
+
+def _runtimes(record: ValidationRecord) -> list[Table]:
+    table = _table("the same graph on several runtimes", "runtime", "against", ">same prediction", ">signal to noise")
+    for row in record.runtimes:
+        found = row.agreement
+        figures = ("not run", row.reason or "") if found is None else _alike(found)
+        table.add_row(*map(Text, (row.name, row.against, *figures)))
+    return [table] if record.runtimes else []
+
+
+def _batches(record: ValidationRecord) -> list[Table]:
+    heads = (">batch", ">same prediction", ">signal to noise", ">same as tuned batch", "")
+    table = _table("over the range of batches, against PyTorch", *heads)
+    for row in record.batches:
+        steady = "within roundings" if row.steady else "PARTS"
+        table.add_row(str(row.batch), *_alike(row.agreement), _decibel(row.same.snr_db), steady)
+    return [table] if record.batches else []
+
+
+def _layers(record: ValidationRecord) -> list[Table]:
+    table = _table("where they part", "layer", ">fed the same", ">codes that differ", ">in sequence")
     for layer in record.layers:
         codes = "" if layer.codes_differ is None else _percent(layer.codes_differ)
-        layers.add_row(layer.tensor, _decibel(layer.snr_db), codes, _decibel(layer.chained_snr_db))
-    return Group(table, layers)
+        fed = _decibel(layer.snr_db) if layer.fed else ""
+        table.add_row(Text(layer.tensor), fed, codes, _decibel(layer.chained_snr_db))
+    return [table] if record.layers else []
+
+
+def _alike(found: Agreement) -> tuple[str, str]:
+    return _percent(found.predictions), _decibel(found.snr_db)
 
 
 def inspection_table(found: Inspection) -> Group:
@@ -102,18 +132,25 @@ def _engine(name: str, figures: dict[str, Any]) -> Table:
 
 
 def _speed(title: str, latencies: Iterable[Latency], ratios: Iterable[Ratio]) -> Table:
-    table = _table(title, ">batch", "arm", ">p50 ms", ">p99 ms", ">samples/s", ">against FP32")
-    verdicts = {(ratio.arm, ratio.batch): _verdict(ratio) for ratio in ratios}
+    ratios = list(ratios)
+    several = len({ratio.baseline for ratio in ratios}) > 1
+    last = f"{ratios[0].arm} against it" if several else f"against {_baseline(ratios)}"
+    table = _table(title, ">batch", "arm", ">p50 ms", ">p99 ms", ">samples/s", f">{last}")
+    verdicts = {(ratio.baseline if several else ratio.arm, ratio.batch): _verdict(ratio) for ratio in ratios}
     for row in latencies:
         figures = (f"{row.p50:.3f}", f"{row.p99:.3f}", f"{row.throughput:.0f}", verdicts.get((row.arm, row.batch), ""))
         table.add_row(str(row.batch), row.arm, *figures)
     return table
 
 
+def _baseline(ratios: Sequence[Ratio]) -> str:
+    return arm_name(ratios[0].baseline) if ratios else "FP32"
+
+
 def _verdict(ratio: Ratio) -> str:
     interval = f"({ratio.low:.2f} to {ratio.high:.2f})"
-    if ratio.verdict == "no difference":
-        return f"no difference {interval}"
+    if ratio.verdict in ("no difference", "unknown"):
+        return f"{ratio.verdict} {interval}"
     return f"{ratio.speedup:.2f} times as fast {interval}"
 
 

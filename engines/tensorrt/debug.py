@@ -108,9 +108,9 @@ def _watch(runner: TensorRTRunner, inputs: Mapping[str, Array]) -> dict[str, Arr
         listener, context = _listener(), prepared.context
         if not context.set_debug_listener(listener) or not context.set_all_tensors_debug_state(True):
             raise CudaError("TensorRT refuses to show the tensors that were marked.")
-        prepared.work.upload(stream)
-        prepared.work.enqueue(stream)
-        prepared.work.download(stream)
+        prepared.upload(stream)
+        prepared.enqueue(stream)
+        prepared.download(stream)
         stream.synchronize()
         if listener.error is not None:
             raise listener.error

@@ -35,7 +35,7 @@ def layer_times(runner: TensorRTRunner, inputs: Mapping[str, np.ndarray[Any, Any
             for number in range(_WARMUP + runs):
                 if number == _WARMUP:
                     times.total.clear()
-                prepared.work.enqueue(stream)
+                prepared.enqueue(stream)
                 stream.synchronize()
                 if not context.report_to_profiler():
                     raise CudaError("TensorRT reports no times of its layers.")

@@ -43,7 +43,7 @@ class Prepared:
                 lane.stream.synchronize()
                 self._lanes.append((lane, bound))
             self._held = held.pop_all()
-        self.work = Work(self._enqueue, self._upload, self._download)
+        self.work = Work(self.enqueue, self.upload, self.download)
 
     @property
     def context(self) -> Any:
@@ -54,14 +54,17 @@ class Prepared:
         """Copies of what the last download brought; the stream has to be synchronized."""
         return {name: value.copy() for name, value in self._lanes[lane][0].arrays(self._lanes[lane][1]).items()}
 
-    def _enqueue(self, stream: Stream) -> None:
+    def enqueue(self, stream: Stream) -> None:
+        """Put the computing on the stream."""
         self._lanes[stream.lane][0].enqueue(stream)
 
-    def _upload(self, stream: Stream) -> None:
+    def upload(self, stream: Stream) -> None:
+        """Put the copies of the inputs on the stream."""
         lane, bound = self._lanes[stream.lane]
         lane.upload(bound, stream)
 
-    def _download(self, stream: Stream) -> None:
+    def download(self, stream: Stream) -> None:
+        """Put the copies of the outputs on the stream."""
         lane, bound = self._lanes[stream.lane]
         lane.download(bound, stream)
 
