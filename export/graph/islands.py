@@ -60,7 +60,7 @@ def decide(model: ir.Model, to: Float, largest: Mapping[str, float], *, keep_qua
     """
     nodes = list(model.graph)
     decision = Decision({node: signature(node, model.opset_imports, to) for node in nodes})
-    sizes = _made_from_shapes(nodes)
+    sizes = _made_from_shapes(nodes, decision.signatures)
     reasons = _reasons(nodes, decision, sizes, largest, to)
     units = Units(model.graph)
     together = _together(reasons, units)
@@ -117,14 +117,20 @@ def _masked(node: ir.Node, largest: Mapping[str, float], to: Float) -> list[tupl
     return [(node.outputs[0], reason)] if huge else []
 
 
-def _made_from_shapes(nodes: list[ir.Node]) -> set[ir.Node]:
-    """The nodes that compute with sizes of tensors only."""
+def _made_from_shapes(nodes: list[ir.Node], signatures: Mapping[ir.Node, Signature]) -> set[ir.Node]:
+    """The nodes that compute with sizes of tensors, and whose results end as sizes and not as data."""
     found: set[ir.Node] = set()
     for node in nodes:
         sources = [value for value in node.inputs if value is not None and constant(value) is None]
         from_sizes = bool(sources) and all(value.producer() in found for value in sources)
         if is_op(node, "Shape", "Size") or from_sizes:
             found.add(node)
+    for node in reversed(nodes):
+        uses = [use for value in node.outputs if is_float(value) for use in value.uses()]
+        stays = all(use.node in found or not signatures[use.node].inputs[use.idx] for use in uses
+                    if use.node in signatures)
+        if not stays or is_op(node, "Shape", "Size"):  # these two read no numbers, so any type will do
+            found.discard(node)
     return found
 
 

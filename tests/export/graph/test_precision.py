@@ -294,6 +294,15 @@ def test_shape_arithmetic_stays(graphs: Any, rng: Any) -> None:
     np.testing.assert_allclose(graphs.typed_answer(model, x=x), x, rtol=1e-3)
 
 
+def test_shapes_of_narrow_tensors_and_constants_that_are_expanded(graphs: Any, rng: Any) -> None:
+    nodes = [node("Relu", ["x"], ["r"], "relu"), node("Shape", ["r"], ["s"], "shape"),
+             node("Expand", ["token", "s"], ["e"], "expand"), node("Add", ["r", "e"], ["y"], "add")]
+    model = floats(graphs, nodes, {"token": np.full(8, 3, np.float32)})
+    assert type_rest(model, "fp16", {}).casts == 2
+    assert types(model)["token"] == "fp16"
+    graphs.typed_answer(model, x=rng.normal(size=(4, 8)).astype(np.float32))
+
+
 def test_types_that_onnx_has_not(graphs: Any) -> None:
     nodes = [node("Cast", ["x"], ["i"], "cast", to=TensorProto.INT64), node("Cast", ["i"], ["f"], to=TensorProto.FLOAT),
              node("ReduceMax", ["f"], ["m"], "max", keepdims=0), node("Range", ["zero", "m", "one"], ["r"], "range"),
