@@ -71,7 +71,7 @@ def monitor(phases: Phases) -> Any:
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)  # pybind11 takes no object whose base wasn't set up
 
-        def phase_start(self, phase_name: str, parent_phase: str, num_steps: int) -> None:
+        def phase_start(self, phase_name: str, parent_phase: str, num_steps: int) -> None:  # noqa: ARG002
             _guarded(phases, lambda: phases.start(phase_name, num_steps))
 
         def step_complete(self, phase_name: str, step: int) -> bool:

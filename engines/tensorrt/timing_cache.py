@@ -22,7 +22,7 @@ def cache_path(setting: str, device: Device) -> Path | None:
     if setting == "off":
         return None
     if setting != "auto":
-        return Path(setting)
+        return Path(setting).expanduser().absolute()
     architecture = "sm" + "".join(map(str, device.compute_capability))
     return cache_folder() / "timing" / f"tensorrt-{capabilities().version}-{device.slug}-{architecture}.cache"
 

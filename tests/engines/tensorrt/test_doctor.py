@@ -72,8 +72,8 @@ def test_a_gpu(monkeypatch):
     answer(monkeypatch, f"print('noise'); print({json.dumps(H100)!r})")
     found = doctor.look_at_cuda()
     assert found.state == "ok"
-    assert found.detail == ("NVIDIA H100, compute capability 9.0, 80.0 GiB; driver for CUDA 13.0, cuda-python for 13.0; "
-                            "NVML doesn't tell power_w")
+    assert found.detail == ("NVIDIA H100, compute capability 9.0, 80.0 GiB; driver for CUDA 13.0, cuda-python for "
+                            "13.0; NVML doesn't tell power_w")
 
 
 def test_a_gpu_without_nvml(monkeypatch):

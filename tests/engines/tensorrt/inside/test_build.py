@@ -120,16 +120,25 @@ def test_memory_short_is_said_of_a_plan_that_was_built_all_the_same(trt, build, 
     assert "short of memory" in capsys.readouterr().err
 
 
+@pytest.fixture
+def heard():
+    """Ctrl-C is heard, also where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_cancels_at_the_next_step(trt, build, folder, monkeypatch):
-    steps, said, heard = [], [], threading.Event()
+    steps, said, answered = [], [], threading.Event()
 
     def interrupt(phase, step):
         steps.append(threading.current_thread() is threading.main_thread())
         if len(steps) == 2:
             os.kill(os.getpid(), signal.SIGINT)
-            assert heard.wait(5)
+            assert answered.wait(5)
 
-    monkeypatch.setattr(cancel.console, "say", lambda text: (said.append(text), heard.set()))
+    monkeypatch.setattr(cancel.console, "say", lambda text: (said.append(text), answered.set()))
     trt.double.on_step = interrupt
     with pytest.raises(KeyboardInterrupt):
         build()

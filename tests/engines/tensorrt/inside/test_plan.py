@@ -135,7 +135,7 @@ def test_the_header_of_a_plan_without_record_tells_its_release(built, tmp_path, 
         read_plan(tmp_path / "old.plan", None, trust=True)
     whole[24:28] = struct.pack("4B", 19, 0, 0, 0)
     (tmp_path / "new.plan").write_bytes(whole)
-    with pytest.raises(UserError, match="built by TensorRT 19.0.0"):
+    with pytest.raises(UserError, match=r"built by TensorRT 19\.0\.0"):
         read_plan(tmp_path / "new.plan", None, trust=True)
 
 
@@ -170,7 +170,7 @@ def test_hardware_compatibility(built, cuda, trt):
 def test_what_tensorrt_refuses_is_said_in_its_words(built, trt):
     folder = built()
     trt.double.compute_capability = (3, 0)
-    with pytest.raises(UserError, match="can't load this plan: .*incompatible device"):
+    with pytest.raises(UserError, match=r"can't load this plan: .*incompatible device"):
         load(folder)
 
 
@@ -178,7 +178,7 @@ def test_too_little_memory(built, trt, monkeypatch):
     folder = built()
 
     def refuse(self, serialized_engine):
-        self._logger.log(trt.ILogger.Severity.ERROR, "IRuntime: Error Code 2: OutOfMemory (Requested size was 1 bytes.)")
+        self._logger.log(trt.ILogger.Severity.ERROR, "IRuntime: Error Code 2: OutOfMemory (Requested size was 1 byte.)")
 
     monkeypatch.setattr(trt.Runtime, "deserialize_cuda_engine", refuse)
     with pytest.raises(MissingError, match="too little free memory") as caught:

@@ -1,0 +1,71 @@
+"""The logger and the progress monitor that TensorRT calls."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from twofour.engines.tensorrt import progress
+from twofour.engines.tensorrt.logger import Log, LogLine, logger
+from twofour.engines.tensorrt.progress import Phases, monitor
+
+
+def test_every_line_is_kept_with_its_severity(trt, tmp_path):
+    log = Log()
+    speaker = logger(log)
+    for name in ("VERBOSE", "INFO", "WARNING", "ERROR", "INTERNAL_ERROR"):
+        speaker.log(getattr(trt.ILogger.Severity, name), f"a {name}")
+    assert [line.severity for line in log.lines] == ["VERBOSE", "INFO", "WARNING", "ERROR", "INTERNAL_ERROR"]
+    assert log.errors() == ["a ERROR", "a INTERNAL_ERROR"]
+    log.write(tmp_path / "build.log")
+    assert (tmp_path / "build.log").read_text().splitlines()[:2] == ["[VERBOSE] a VERBOSE", "[INFO] a INFO"]
+
+
+def test_a_warning_is_shown_once(trt, capsys):
+    speaker = logger(Log())
+    for _ in range(3):
+        speaker.log(trt.ILogger.Severity.WARNING, "careful")
+    speaker.log(trt.ILogger.Severity.INFO, "nothing")
+    assert capsys.readouterr().err == "warning: TensorRT: careful\n"
+
+
+def test_lines_of_several_threads(trt):
+    log = Log()
+    speaker = logger(log)
+    threads = [threading.Thread(target=lambda: [speaker.log(trt.ILogger.Severity.INFO, "x") for _ in range(200)])
+               for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert log.lines == [LogLine("INFO", "x")] * 800
+
+
+def test_an_interrupt_while_a_line_is_taken_is_not_lost(trt, monkeypatch):
+    log = Log()
+    monkeypatch.setattr(log, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    logger(log).log(trt.ILogger.Severity.INFO, "x")
+    assert log.interrupted
+
+
+@pytest.mark.parametrize("method", ["start", "step", "finish"])
+def test_an_interrupt_in_the_monitor_cancels(trt, monkeypatch, method):
+    phases = Phases()
+    watch = monitor(phases)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(phases, method, interrupt)
+    calls = {"start": ("phase_start", "a", None, 3), "step": ("step_complete", "a", 0), "finish": ("phase_finish", "a")}
+    name, *arguments = calls[method]
+    assert getattr(watch, name)(*arguments) in (None, False)
+    assert phases.canceled
+    monkeypatch.undo()
+    assert watch.step_complete("a", 1) is False
+
+
+def test_the_monitor_answers_in_the_type_that_the_bindings_take(trt):
+    assert monitor(Phases()).step_complete("a", 0) is True
+    assert issubclass(type(monitor(Phases())), progress.tensorrt().IProgressMonitor)
