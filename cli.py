@@ -228,13 +228,16 @@ def validate(
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(help="An ONNX file, a bundle or an engine folder.")], as_json: Json = False
+    path: Annotated[Path, typer.Argument(help="An ONNX file, a bundle, an engine folder or a TensorRT plan.")],
+    trust: Trust = False,
+    onnx: Annotated[Path | None, typer.Option(help="With --trust: the graph that a plan was built from.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Say of each layer whether its weight is 2:4, and what is wrong with the Q/DQ pairs."""
+    """Say of each layer whether its weight is 2:4 and whether it ran sparse, and what is wrong with the Q/DQ pairs."""
     from .engines.inspect import inspect as examine
     from .pipeline.tables import inspection_table
 
-    found = examine(path)
+    found = examine(path, trust=trust, onnx=onnx)
     _result(found.model_dump(mode="json"), as_json, inspection_table(found))
 
 

@@ -15,15 +15,21 @@ from .inspect_rows import layer_rows, more_rows
 from .inspection import InspectedLayer, Inspection
 from .qdq import Fault, count, faults
 from .records import ENGINE, read_engine
-from .tensorrt.inspect import inspect_folder, inspect_plan, inspect_plan_information
+from .tensorrt.inspect import inspect_folder, inspect_loaded_plan, inspect_plan, inspect_plan_information
 from .tensorrt.plan_header import SUFFIXES, plan_header
 
 
-def inspect(path: Path) -> Inspection:
-    """Look into an ONNX file, a bundle folder, an engine folder or, from outside, a TensorRT plan.
+def inspect(path: Path, *, trust: bool = False, onnx: Path | None = None) -> Inspection:
+    """Look into an ONNX file, a bundle folder, an engine folder or a TensorRT plan.
+
+    Args:
+        path: any of these.
+        trust: load a plan, which can execute code that it holds. Defaults to False: it is seen from outside.
+        onnx: with `trust`, the graph that the plan was built from. Defaults to none: its weights stay unknown.
 
     Raises:
         UserError: `path` is none of these, or is damaged.
+        MissingError: a plan is to be loaded, and TensorRT or the GPU is missing.
     """
     if (path / ENGINE).is_file():
         return _engine(path)
@@ -33,7 +39,7 @@ def inspect(path: Path) -> Inspection:
         raise UserError("This folder holds neither a bundle nor an engine.", where=str(path),
                         fix="Give an ONNX file, a bundle (RUN/bundle) or an engine (RUN/engines/NAME).")
     if path.is_file() and (path.suffix in SUFFIXES or plan_header(path).plan):
-        return inspect_plan(path)
+        return inspect_loaded_plan(path, onnx) if trust else inspect_plan(path)
     return _graph("onnx", path, path, {path.name: path.stat().st_size if path.is_file() else 0}, [])
 
 

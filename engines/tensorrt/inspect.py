@@ -11,14 +11,18 @@ from pydantic import ValidationError
 from ...common import console, files
 from ...common.errors import UserError
 from ...export.graph.load import load
+from ..config import ShapeRange
 from ..inspection import NO_GRAPH, Inspection, Kernel, of_record
 from ..records import PROFILE, EngineRecord, ProfileRecord, Ratio, TensorRTBuild
+from .engine_layers import layers_json
 from .evidence import weigh_model, with_shares
 from .hops import hops
 from .inspector import InspectedLayer, parse
 from .join import computing
 from .ladder import rung
+from .plan import read_plan
 from .plan_header import plan_header
+from .ports import ports_of
 from .reasons import BuildFacts
 from .sparsity_log import out_of_memory, sparsity_lines
 
@@ -80,6 +84,28 @@ def inspect_plan(path: Path) -> Inspection:
                       faults=[], notes=notes)
 
 
+def inspect_loaded_plan(path: Path, onnx: Path | None = None) -> Inspection:
+    """A plan file that is trusted, loaded and asked for its layers.
+
+    Args:
+        path: the plan.
+        onnx: the graph that it was built from. Defaults to none: then each kernel is shown, and no weight.
+
+    Raises:
+        UserError: it is missing, no plan, or of another TensorRT or GPU.
+        MissingError: TensorRT or the GPU is missing, or the GPU has too little memory.
+    """
+    opened = read_plan(path, None, trust=True)
+    inputs = ports_of(opened.engine).inputs.values()
+    shapes = {port.name: _range(port.ranges) for port in inputs if port.ranges is not None and not port.on_host}
+    return inspect_plan_information(layers_json(opened, shapes), onnx, plan=path)
+
+
+def _range(ranges: tuple[tuple[int, ...], ...]) -> ShapeRange:
+    low, most, high = map(list, ranges)
+    return ShapeRange(min=low, opt=most, max=high)
+
+
 def _about(path: Path) -> list[str]:
     digest, header = files.sha256(path), plan_header(path)
     named = f"written by TensorRT {header.version}" if header.version else "which names no release that is known"
@@ -129,4 +155,4 @@ def _kernel(layer: InspectedLayer) -> Kernel:
                   weights=layer.weights_count)
 
 
-__all__ = ["LAYERS", "inspect_folder", "inspect_plan", "inspect_plan_information"]
+__all__ = ["LAYERS", "inspect_folder", "inspect_loaded_plan", "inspect_plan", "inspect_plan_information"]
