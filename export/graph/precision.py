@@ -1,13 +1,13 @@
 """Choose the float type of everything that isn't quantized, as a strongly typed engine takes it from the graph.
 
-Scales of FP16 have 11 bits, of BF16 8. On digits ResNets and ViTs, each quantizer fed with the master's own
-values, rounding scale and input moved 0.3 % (ResNet) and 0.5 % (ViT) of the codes by one step in FP16, 2.2 % and 5.1 %
-in BF16; down the whole network that adds up to 11 % and 19 % in FP16, 13 % and 29 % in BF16 (41.5, 42.9, 39.1 and
-39.4 dB on the outputs). With FP32 scales and FP32 between DQ and Q, a network of nothing but quantized layers keeps
-its codes (at most 0.1 % move; 61 dB in FP16, 52 dB in BF16), one that computes much in floats doesn't (18 % and 26 %). So BF16
-takes FP32 scales. FP16 takes its own: operators that an engine doesn't compute in one kernel with a layer would move
-twice the bytes in FP32, and one prediction of 1536 changed. Codes of weights never change, even where an engine rounds the quotient to FP16; one
-that rounded it to BF16 would change 3 % of them if the scales were BF16.
+Scales of FP16 have 11 bits, of BF16 8. On digits ResNets and ViTs, each quantizer fed with the master's own values,
+rounding scale and input moved 0.3 % (ResNet) and 0.5 % (ViT) of the codes by one step in FP16, 2.2 % and 5.1 % in
+BF16; down the whole network that adds up to 11 % and 19 % in FP16, 13 % and 29 % in BF16 (41.5, 42.9, 39.1 and 39.4
+dB on the outputs). With FP32 scales and FP32 between DQ and Q, a network of nothing but quantized layers keeps its
+codes (at most 0.1 % move; 61 dB in FP16, 52 dB in BF16), one that computes much in floats doesn't (18 % and 26 %). So
+BF16 takes FP32 scales. FP16 takes its own: operators that an engine doesn't compute in one kernel with a layer would
+move twice the bytes in FP32, and one prediction of 1536 changed. Codes of weights never change, even where an engine
+rounds the quotient to FP16; one that rounded it to BF16 would change 3 % of them if the scales were BF16.
 """
 
 from __future__ import annotations
