@@ -11,6 +11,7 @@ from ..engines.share import two_four_share
 from .run import Outcome
 
 SUMMARY = "summary.json"
+_SAMPLES: Any = {"samples_ms": True, "gpu": {"samples"}}
 
 
 def summarize(outcome: Outcome) -> dict[str, Any]:
@@ -53,9 +54,10 @@ def _profile(path: Path) -> dict[str, Any]:
         return {}
     record = ProfileRecord.model_validate(files.read_json(path))
     return {
-        "latency": [latency.model_dump(exclude={"samples_ms"}) for latency in record.latencies],
+        "latency": [latency.model_dump(exclude=_SAMPLES) for latency in record.latencies],
         "speedup": [ratio.model_dump() for ratio in record.ratios],
         "profile_gates": [gate.model_dump() for gate in record.gates],
+        "profile_warnings": record.warnings,
     }
 
 

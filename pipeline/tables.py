@@ -29,10 +29,9 @@ def show(summary: dict[str, Any]) -> None:
             console.print(_speed(f"{name}: latency and throughput", latencies, ratios))
 
 
-def profile_table(record: ProfileRecord) -> Group:
-    """Latency and throughput per batch size and arm, with the speed-up and what limits its meaning."""
-    table = _speed(f"{record.backend}: latency and throughput", record.latencies, record.ratios)
-    return Group(table, *(Text(f"note: {text}") for text in record.warnings))
+def profile_table(record: ProfileRecord) -> Table:
+    """Latency and throughput per batch size and arm, with the speed-up against what it is compared with."""
+    return _speed(f"{record.backend}: latency and throughput", record.latencies, record.ratios)
 
 
 def validation_table(record: ValidationRecord) -> Group:

@@ -12,17 +12,12 @@ from ...engines.records import Latency, LayerDifference, ProfileRecord, Ratio, V
 from .plot import Series, density, lines
 from .rows import Mark, Row, Rule, chart, figure, legend
 from .scale import Scale, linear, ratios
-from .words import SPACE, TIMES, count, decibels, milliseconds, number, percent, plain, times
+from .words import SPACE, TIMES, arm_name, count, decibels, milliseconds, number, percent, plain, times
 
 
 def baselines(profile: ProfileRecord) -> set[str]:
     """The arms that others are compared with."""
     return {ratio.baseline for ratio in profile.ratios} - {ratio.arm for ratio in profile.ratios}
-
-
-def arm_name(arm: str) -> str:
-    """An arm as people write it: `int8` is INT8, `fp32` is FP32, the rest stay as they are."""
-    return arm.upper() if arm.lower() in ("int8", "fp32", "fp16", "bf16") else arm
 
 
 def latencies(profile: ProfileRecord) -> list[Markup]:
@@ -72,18 +67,21 @@ def speedups(profile: ProfileRecord) -> Markup | None:
     scale = ratios(
         [value for ratio in profile.ratios for value in (ratio.low, ratio.high)], lambda tick: f"{tick:g}{TIMES}"
     )
-    rows = [_speedup(ratio) for ratio in profile.ratios]
+    several = len(baselines(profile)) > 1
+    rows = [_speedup(ratio, several) for ratio in profile.ratios]
     note = "The bar is the 95 % interval; where it holds 1, there is no difference. The axis is logarithmic."
-    rules = [Rule(1, f"as fast as {arm_name(profile.ratios[0].baseline)}", "accent")]
+    other = "the other" if several else arm_name(profile.ratios[0].baseline)
+    rules = [Rule(1, f"as fast as {other}", "accent")]
     return chart("Speed-up", rows, scale, note=note, rules=rules)
 
 
-def _speedup(ratio: Ratio) -> Row:
+def _speedup(ratio: Ratio, several: bool) -> Row:
     tone = {"faster": "good", "slower": "bad"}.get(ratio.verdict, "quiet")
-    value = ratio.verdict if ratio.verdict == "no difference" else f"{times(ratio.speedup)}"
-    detail = f"{ratio.verdict}, " if ratio.verdict != "no difference" else ""
+    known = ratio.verdict in ("faster", "slower")
+    value = f"{times(ratio.speedup)}" if known else ratio.verdict
+    detail = f"{ratio.verdict}, " if known else ""
     detail += f"{times(ratio.low)} to {times(ratio.high)}"
-    name = f"Batch {ratio.batch}"
+    name = f"Batch {ratio.batch}" + (f", against {arm_name(ratio.baseline)}" if several else "")
     return Row(
         name, value, [Mark("span", tone, ratio.low, ratio.high), Mark("dot", tone, ratio.speedup)], detail=detail
     )
@@ -95,13 +93,14 @@ def snr(validation: ValidationRecord) -> Markup | None:
     if not layers:
         return None
     floor = validation.noise_floor.snr_db
+    fed = [layer for layer in layers if layer.fed]
     known = [value for layer in layers for value in (layer.snr_db, layer.chained_snr_db) if value is not None]
     y, top = _decibel_axis([*known, *([floor] if floor is not None else []), 0.0])
     x = Scale(1, max(2, len(layers)), _numbers(len(layers)), lambda tick: f"{tick:g}")
-    series = [
-        Series("fed PyTorch's own values", "int8", _depth(layers, chained=False, exact=top), joined=False),
-        Series("fed by the engine itself", "fp32", _depth(layers, chained=True, exact=top)),
-    ]
+    series = [Series("fed by the engine itself", "fp32", _depth(layers, chained=True, exact=top))]
+    if fed:
+        points = Series("fed PyTorch's own values", "int8", _depth(layers, chained=False, exact=top), joined=False)
+        series.insert(0, points)
     name = "Signal to noise against PyTorch, quantizer by quantizer"
     drawing = lines(name, _said(layers), series, x, y, level=floor)
     entries = [(f"{'line' if item.joined else 'point'} {item.tone}", item.name) for item in series]
@@ -129,17 +128,20 @@ def _decibel_tick(top: float, tick: float) -> str:
 
 
 def _depth(layers: Sequence[LayerDifference], *, chained: bool, exact: float) -> list[tuple[float, float]]:
-    values = (layer.chained_snr_db if chained else layer.snr_db for layer in layers)
-    return [(index, exact if value is None else value) for index, value in enumerate(values, 1)]
+    values = ((layer.chained_snr_db if chained else layer.snr_db, chained or layer.fed) for layer in layers)
+    return [(index, exact if value is None else value) for index, (value, known) in enumerate(values, 1) if known]
 
 
 def _said(layers: Sequence[LayerDifference]) -> str:
-    exact = sum(layer.snr_db is None for layer in layers)
-    worst = min(layers, key=lambda layer: float("inf") if layer.snr_db is None else layer.snr_db)
+    fed = any(layer.fed for layer in layers)
+    values = {layer.tensor: layer.snr_db if fed else layer.chained_snr_db for layer in layers if layer.fed or not fed}
+    exact = sum(value is None for value in values.values())
+    worst = min(values, key=lambda name: float("inf") if values[name] is None else float(values[name] or 0))
+    how = "when fed the same values" if fed else "when the engine feeds itself"
     return (
-        f"{percent(exact / len(layers), 0)} of the places are equal bit for bit when fed the same values; "
-        f"the least is {decibels(worst.snr_db)} at {worst.tensor}."
+        f"{percent(exact / len(values), 0)} of the places are equal bit for bit {how}; "
+        f"the least is {decibels(values[worst])} at {worst}."
     )
 
 
-__all__ = ["arm_name", "baselines", "latencies", "snr", "speedups"]
+__all__ = ["baselines", "latencies", "snr", "speedups"]

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-from ...engines.records import Gate, Latency, ProfileRecord, Ratio, ValidationRecord
+from ...engines.records import Gate, ValidationRecord
+from .card import Card, Tone
 from .collect import Engine, Run
 from .layers import LayerView, share
-from .words import DASH, count, decibels, milliseconds, percent, points, size, times
-
-Tone = Literal["good", "bad", "neutral", "none"]
-
-
-@dataclass(frozen=True)
-class Card:
-    """One answer.
-
-    Attributes:
-        question: what was asked.
-        figure: the number that answers it.
-        word: the verdict.
-        tone: how the verdict is coloured; the word says the same.
-        lines: what the figure is made of.
-    """
-
-    question: str
-    figure: str
-    word: str
-    tone: Tone
-    lines: tuple[str, ...]
+from .speed import speed_cards
+from .words import DASH, count, decibels, percent, points, size, times
 
 
 def gates(engine: Engine) -> list[Gate]:
@@ -60,7 +38,7 @@ def cards(engine: Engine, layers: list[LayerView]) -> list[Card]:
     return [
         _accuracy(engine.validation),
         _agreement(engine.validation),
-        _speed(engine),
+        *speed_cards(engine),
         _size(engine),
         _sparsity(engine, layers),
     ]
@@ -101,30 +79,6 @@ def _agreement(record: ValidationRecord | None) -> Card:
         return Card(question, percent(found.predictions), "no gate", "none", lines)
     word, tone = _met(found.predictions >= least, "agrees", "differs")
     return Card(question, percent(found.predictions), word, tone, lines)
-
-
-def _speed(engine: Engine) -> Card:
-    question = "Is it faster than FP32?"
-    profile = engine.profile
-    if profile is None or not profile.ratios:
-        return Card(question, DASH, "not measured", "none", ("This engine has not been profiled.",))
-    first = profile.ratios[0]
-    tones: dict[str, Tone] = {"faster": "good", "slower": "bad", "no difference": "neutral"}
-    figure = f"{DASH}" if first.verdict == "no difference" else times(first.speedup)
-    lines = tuple(_ratio(ratio, profile) for ratio in profile.ratios)
-    return Card(question, figure, first.verdict, tones[first.verdict], lines)
-
-
-def _ratio(ratio: Ratio, profile: ProfileRecord) -> str:
-    medians = " / ".join(
-        milliseconds(item.p50) for arm in (ratio.arm, ratio.baseline) for item in _timed(profile, arm, ratio.batch)
-    )
-    what = "no difference" if ratio.verdict == "no difference" else f"{times(ratio.speedup)} ({ratio.verdict})"
-    return f"batch {ratio.batch}: {what}, 95 % interval {times(ratio.low)} to {times(ratio.high)}; {medians}"
-
-
-def _timed(profile: ProfileRecord, arm: str, batch: int) -> list[Latency]:
-    return [item for item in profile.latencies if item.arm == arm and item.batch == batch]
 
 
 def _size(engine: Engine) -> Card:

@@ -74,6 +74,19 @@ def moment(time: str) -> str:
     return time.replace("T", " ").replace("+00:00", " UTC")
 
 
+_ARMS = {
+    "dense-fp16": "dense FP16",
+    "dense-int8": "dense INT8",
+    "sparse-int8": "sparse INT8",
+    "sparse-int8-flag-off": "sparse INT8 without sparse kernels",
+}
+
+
+def arm_name(arm: str) -> str:
+    """An arm as people write it: `int8` is INT8, `fp32` is FP32, TensorRT's by their meaning, others as they are."""
+    return _ARMS.get(arm) or (arm.upper() if arm.lower() in ("int8", "fp32", "fp16", "bf16") else arm)
+
+
 def count(value: int, noun: str) -> str:
     """A number of things: `1 layer`, `1,204 layers`."""
     return f"{value:,}{SPACE}{noun}" + ("" if value == 1 else "s")
@@ -84,6 +97,7 @@ __all__ = [
     "MINUS",
     "SPACE",
     "TIMES",
+    "arm_name",
     "count",
     "decibels",
     "duration",

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ...common.files import write_text
 from ...engines.options import arguments
-from . import charts, engine_charts, verdict, weight_charts, words
+from . import charts, engine_charts, speed, verdict, weight_charts, words
 from .collect import Engine, Run, collect
 from .layers import layer_views
 
@@ -56,7 +56,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(charts=charts, engine_charts=engine_charts, verdict=verdict, weight_charts=weight_charts)
+    environment.globals.update(
+        charts=charts, engine_charts=engine_charts, speed=speed, verdict=verdict, weight_charts=weight_charts
+    )
     environment.filters.update({name: getattr(words, name) for name in words.__all__ if name.islower()})
     return environment
 
