@@ -52,16 +52,12 @@ class Lane:
         source: engine and all.
         cuda_graph: launch inferences whose shapes and addresses come again as CUDA graphs.
 
-    Attributes:
-        busy: held while an inference is put on a stream.
-
     Raises:
         OutOfMemoryError: the GPU has no room for another context.
         CudaError: CUDA or TensorRT refuses.
     """
 
     def __init__(self, source: Source, cuda_graph: bool = False) -> None:
-        self.busy = threading.Lock()
         self._source = source
         with ExitStack() as held:
             call("cudaSetDevice", source.device)  # a new thread begins on the first GPU

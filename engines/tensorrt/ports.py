@@ -47,11 +47,11 @@ class Ports:
 
     @property
     def batches(self) -> tuple[int, int, int] | None:
-        """Smallest, most used and largest batch of the first input; None where its first dimension is fixed."""
-        first = next(iter(self.inputs.values()))
-        if not first.shape or first.shape[0] != -1 or first.ranges is None:
+        """Smallest, most used and largest first dimension of the first input where it varies; None where none does."""
+        ranges = next((port.ranges for port in self.inputs.values() if port.shape and port.shape[0] == -1), None)
+        if ranges is None:
             return None
-        low, most, high = (shape[0] for shape in first.ranges)
+        low, most, high = (shape[0] for shape in ranges)
         return low, most, high
 
 
@@ -85,8 +85,10 @@ def _port(engine: Any, name: str, profile: int) -> Port:
     shape, dtype = tuple(engine.get_tensor_shape(name)), dtype_of(engine.get_tensor_dtype(name), name)
     if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT:
         return Port(name, dtype, shape, None, on_host)
-    low, most, high = (shape, shape, shape) if on_host else map(tuple, engine.get_tensor_profile_shape(name, profile))
-    return Port(name, dtype, shape, (low, most, high), on_host)
+    if on_host or -1 not in shape:
+        return Port(name, dtype, shape, (shape, shape, shape), on_host)
+    low, most, high = map(tuple, engine.get_tensor_profile_shape(name, profile))
+    return Port(name, dtype, shape, (low, most, high))
 
 
 def dtype_of(kind: Any, name: str) -> np.dtype[Any]:

@@ -24,6 +24,7 @@ class Prepared:
 
     Attributes:
         work: the inference in three parts; picks context and memory by `Stream.lane`.
+        closed: it was given back.
 
     Raises:
         OutOfMemoryError: the GPU has no room for it.
@@ -32,6 +33,7 @@ class Prepared:
 
     def __init__(self, source: Source, given: Mapping[str, Given], lanes: int = 1) -> None:
         self._lanes: list[tuple[Lane, Bound]] = []
+        self.closed = False
         with ExitStack() as held:
             for _ in range(lanes):
                 lane = Lane(source)
@@ -70,6 +72,7 @@ class Prepared:
 
     def close(self) -> None:
         """Give everything back; a second time does nothing."""
+        self.closed = True
         self._held.close()
 
     def __enter__(self) -> Prepared:

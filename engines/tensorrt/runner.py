@@ -62,8 +62,7 @@ class TensorRTRunner:
         """The largest batch that it takes; None for an engine without a batch dimension."""
         if self.batches is not None:
             return self.batches[2]
-        shape = next(iter(self.ports.inputs.values())).shape
-        return shape[0] if shape else None
+        return next((port.shape[0] for port in self.ports.inputs.values() if port.shape), None)
 
     @property
     def graph_fallback(self) -> str | None:
@@ -97,9 +96,7 @@ class TensorRTRunner:
         if self._check:
             refuse_nan({name: value for name, value in given.items() if isinstance(value, np.ndarray)})
         theirs = stream_of(stream) if stream is not None else None
-        lane = self._lane()
-        with lane.busy:
-            return lane.infer(given, theirs)
+        return self._lane().infer(given, theirs)
 
     def prepare(self, inputs: Mapping[str, np.ndarray[Any, Any]], lanes: int = 1) -> Prepared:
         """One batch laid out for a stopwatch, with contexts and memory apart from those of `infer`.
@@ -113,7 +110,7 @@ class TensorRTRunner:
         """
         made = Prepared(self._open(), take(self.ports, inputs, self._where), lanes)
         with self._lock:
-            self._prepared.append(made)
+            self._prepared = [*(one for one in self._prepared if not one.closed), made]
         return made
 
     def _open(self) -> Source:

@@ -264,6 +264,39 @@ def test_a_call_on_another_stream_waits_for_the_one_before(runner, cuda):
         np.testing.assert_array_equal(second["y"].numpy(), 1 - 2 * batch())
 
 
+def test_the_owner_of_an_input_changes_it_only_after_it_was_read(runner, cuda):
+    cuda.lazy = True
+    with Stream() as owner, Stream() as theirs, OnDevice(batch(), owner.handle) as x:
+        answer = runner.infer({"x": x}, theirs)
+        there = cuda.bytes_at(x.buffer.address, 48)
+        cuda.launch(owner.handle, lambda: there.__setitem__(slice(None), 0), 1.0)
+        owner.synchronize()  # had the owner's stream not been told to wait, zeros would now be read
+        np.testing.assert_array_equal(answer["y"].numpy(), 2 * batch() + 1)
+
+
+def test_each_thread_works_on_the_gpu_of_the_engine(engine, cuda):
+    with TensorRTRunner(engine()) as runner:
+        before = cuda.counts["cudaSetDevice"]
+        thread = threading.Thread(target=runner.infer, args=({"x": batch()},))
+        thread.start()
+        thread.join()
+        assert cuda.counts["cudaSetDevice"] == before + 1
+
+
+def test_the_batch_is_that_of_the_first_input_that_has_one(engine):
+    value = onnx.helper.make_tensor_value_info
+    kind = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Mul", ["scale", "x"], ["y"])], "net",
+        [value("scale", kind, []), value("x", kind, ["n", 4])], [value("y", kind, ["n", 4])])
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)])
+    made.ir_version = 10
+    with TensorRTRunner(engine(made)) as runner:
+        assert runner.batches == (1, 8, 64)
+        answer = runner.infer({"scale": np.float32(3), "x": batch()})
+        np.testing.assert_array_equal(answer["y"], 3 * batch())
+
+
 def test_mixed_inputs_give_numpy(engine):
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
