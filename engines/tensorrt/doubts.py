@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..config import GpuProfileConfig, TensorRTConfig
-from ..records import ArmBuild, GpuTimes, Latency, LayerEvidence
+from ..records import ArmBuild, GpuTimes, Latency, LayerEvidence, TrtexecCheck
 
 _HOST_BOUND = 0.8  # trtexec's limit of enqueuing over computing
 _UNSTEADY = 0.025  # and of standard deviation over mean
+_AGREE = 1.05  # trtexec's median over ours, or the reverse
 _DRIFT = 0.05  # of the SM clock from before to after
 _LEAST_LEVEL = 3
 _WANTED = {"application clocks"}  # someone locked the clocks, which steadies them
@@ -47,6 +48,13 @@ def of_gpu(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]
     start, end = before.get("sm_mhz"), after.get("sm_mhz")
     if start and end and end < (1 - _DRIFT) * start:
         yield f"The GPU's clock fell from {start} to {end} MHz while it was measured."
+
+
+def of_second_opinion(check: TrtexecCheck | None) -> Iterator[str]:
+    """Where trtexec measured something else on the same plan."""
+    if check is not None and not 1 / _AGREE <= check.compute_ms / check.own_ms <= _AGREE:
+        yield (f"trtexec {check.version} measured {check.compute_ms:.4g} ms on the engine at batch {check.batch}, this "
+               f"profile {check.own_ms:.4g} ms.")
 
 
 def of_settings(config: GpuProfileConfig, options: TensorRTConfig, batches: Sequence[int]) -> Iterator[str]:
@@ -88,4 +96,4 @@ def of_builds(
         yield "No layer of this network is 2:4, so no arm is sparse whatever its name says."
 
 
-__all__ = ["of_builds", "of_gpu", "of_settings", "of_times"]
+__all__ = ["of_builds", "of_gpu", "of_second_opinion", "of_settings", "of_times"]

@@ -12,6 +12,7 @@ from ...common import bundle as bundles
 from ...common import console, machine
 from ...common.bundle import Bundle
 from ...common.errors import MissingError, UserError
+from ..backend import Arrays
 from ..config import ProfileConfig, TensorRTConfig
 from ..cuda.device import device
 from ..profile import gates
@@ -28,9 +29,11 @@ from .layer_times import layer_times
 from .made_up import random_batch
 from .onnx_file import build_onnx
 from .plan import Opened, open_plan, read_plan
+from .ports import Ports
 from .rebuilds import Rebuilds, rebuild
 from .runner import TensorRTRunner
 from .session import Inputs, Measured, run_session
+from .trtexec_check import trtexec_check
 
 _NOT_OF_THE_PLAN = {"optional", "timing_cache"}
 
@@ -68,12 +71,15 @@ def profile_arms(
         arms = _load(found, {folder / record.engine: engine}, built, held)
         measured = run_session(arms, partial(batch_of, reference), config)
         shares = layer_times(engine, batch_of(reference, config.batch[0]))
+        shapes = _dynamic(engine.ports, batch_of(reference, config.batch[0]))
+    check = trtexec_check(folder / record.engine, shapes, measured.latencies[0], config.seconds, spin=config.gpu.spin)
+    told = [
+        *doubts.of_builds(found.builds, config.gpu.rebuilds, record.layers, list(found.plans)),
+        *doubts.of_settings(config.gpu, built, config.batch), *_doubts(measured), *doubts.of_second_opinion(check),
+    ]
     return _record(config, measured).model_copy(update={
-        "builds": found.builds, "layer_shares": shares, "node_shares": _node_shares(folder, record, shares),
-        "warnings": _warn([
-            *doubts.of_builds(found.builds, config.gpu.rebuilds, record.layers, list(found.plans)),
-            *doubts.of_settings(config.gpu, built, config.batch), *_doubts(measured),
-        ]),
+        "builds": found.builds, "warnings": _warn(told), "layer_shares": shares,
+        "node_shares": _node_shares(folder, record, shares), "trtexec": check,
     })
 
 
@@ -150,6 +156,11 @@ def _load(
 
 def _runner(opened: Opened, held: ExitStack) -> TensorRTRunner:
     return held.enter_context(TensorRTRunner(opened.engine, log=opened.log, keep=opened.keep))
+
+
+def _dynamic(ports: Ports, inputs: Arrays) -> dict[str, tuple[int, ...]]:
+    """Shapes of the inputs that have dynamic dimensions."""
+    return {name: value.shape for name, value in inputs.items() if -1 in ports.inputs[name].shape}
 
 
 def _record(config: ProfileConfig, measured: Measured) -> ProfileRecord:

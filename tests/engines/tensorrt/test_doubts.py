@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from twofour.engines.config import GpuProfileConfig, TensorRTConfig
-from twofour.engines.records import ArmBuild, GpuTimes, Latency, LayerEvidence, Spread
+from twofour.engines.records import ArmBuild, GpuTimes, Latency, LayerEvidence, Spread, TrtexecCheck
 from twofour.engines.tensorrt import doubts
 
 
@@ -67,6 +67,15 @@ def test_a_gpu_that_was_held_down_or_slowed():
     assert held == "The GPU's clock was held down: hardware slowdown, power cap."
     (fell,) = doubts.of_gpu(fine, fine | {"sm_mhz": 1800})
     assert fell == "The GPU's clock fell from 1980 to 1800 MHz while it was measured."
+
+
+def test_trtexec_may_part_by_a_twentieth():
+    check = TrtexecCheck(version="11.4.0", batch=8, compute_ms=1.04, own_ms=1.0, command="trtexec")
+    assert list(doubts.of_second_opinion(check)) == []
+    assert list(doubts.of_second_opinion(None)) == []
+    for other in (1.06, 0.94):
+        (found,) = doubts.of_second_opinion(check.model_copy(update={"compute_ms": other}))
+        assert found.startswith(f"trtexec 11.4.0 measured {other} ms")
 
 
 def test_what_was_asked_for():

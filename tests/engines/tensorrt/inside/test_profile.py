@@ -95,6 +95,7 @@ def test_no_rebuild_sees_a_timing_cache(profile, trt):
 def test_the_ways_that_were_asked_for(profile):
     record = profile(gpu={"cuda_graph": "both", "transfers": True})
     assert all(latency.gpu.cuda_graph and latency.gpu.h2d is None for latency in record.latencies)
+    assert all(latency.p50 == latency.gpu.compute.p50 for latency in record.latencies)
     assert [(mode.cuda_graph, mode.transfers) for mode in record.modes] == [(False, False), (True, True)]
     moved = record.modes[1].latencies[0].gpu
     assert moved.h2d.p50 > 0
