@@ -79,7 +79,8 @@ def _broken(error: ImportError | OSError) -> MissingError:
     if named is None:
         return _shell(f"can't be imported ({_flat(error)})")
     return MissingError(
-        f"The Python package 'tensorrt' is installed, but its native library {named[0]} can't be loaded ({_flat(error)}).",
+        f"The Python package 'tensorrt' is installed, but its native library {named[0]} can't be loaded "
+        f"({_flat(error)}).",
         fix=_libraries(named[0]),
     )
 

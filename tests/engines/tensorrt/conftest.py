@@ -1,7 +1,7 @@
 """The official Python bindings of several TensorRT releases, made to load on a machine that has no TensorRT.
 
-A release is fetched once, with pip, into `.cache/tensorrt/`. Its extension module needs three native libraries, of which
-it calls nine functions while it loads: stubs of them are compiled. What comes out is a folder for PYTHONPATH and one for
+A release is fetched once, with pip, into `.cache/tensorrt/`. Its extension module needs three native libraries, of
+which it takes nine functions: stubs of them are compiled. What comes out is a folder for PYTHONPATH and one for
 LD_LIBRARY_PATH, under which `import tensorrt` gives the real classes, enums and docstrings.
 """
 

@@ -59,7 +59,7 @@ def bindings(monkeypatch):
 
 def test_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(MissingError, match="not installed.*pip install 'twofour\\[tensorrt\\]'"):
+    with pytest.raises(MissingError, match=r"not installed.*pip install 'twofour\[tensorrt\]'"):
         capabilities()
 
 
@@ -74,7 +74,7 @@ def test_missing_on_another_arm_machine_names_both(monkeypatch):
     monkeypatch.setattr(module.platform, "machine", lambda: "aarch64")
     monkeypatch.setattr(module, "_on_jetson", lambda: False)
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(MissingError, match="pip install 'twofour.*JetPack"):
+    with pytest.raises(MissingError, match=r"pip install 'twofour.*JetPack"):
         capabilities()
 
 
@@ -137,8 +137,8 @@ def test_version_that_says_nothing(package):
 
 
 def test_real_bindings_without_their_libraries(release):
-    code = "from twofour.engines.tensorrt.capabilities import capabilities as c\nfrom twofour.common.errors import *\n" \
-           "try: c()\nexcept MissingError as error: print(error.exit_code, error)"
+    code = "from twofour.common.errors import MissingError\nfrom twofour.engines.tensorrt import capabilities\n" \
+           "try: capabilities.capabilities()\nexcept MissingError as error: print(error.exit_code, error)"
     environment = release.environment(libraries=False)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     cuda = "cu12" if "cu12" in str(release.site) else "cu13"

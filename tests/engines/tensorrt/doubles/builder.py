@@ -143,7 +143,7 @@ class Builder(Checked, of=real.Builder):
         for line in [*([wording.SKIPPED_TACTIC] if STATE.fail_build == "skips tactics" else []), *lines]:
             callbacks.log(self._logger, *line)
         if config._cache is not None:
-            timed = {layer.name: float(layer.weight.size if layer.weight is not None else 1) for layer in graph.layers()}
+            timed = {one.name: float(one.weight.size if one.weight is not None else 1) for one in graph.layers()}
             config._cache._content["entries"] |= timed
         header = _header(network, config, flags)
         STATE.builds.append(header)

@@ -15,7 +15,7 @@ from . import signatures
 from .kinds import fits
 
 
-class NotDoubled(Exception):
+class NotDoubled(Exception):  # noqa: N818
     """The real class has it, the double doesn't do it yet: extend the double."""
 
 

@@ -36,7 +36,8 @@ def has_bfloat16(model: bytes) -> bool:
     if any(one.data_type == kind for one in loaded.graph.initializer):
         return True
     inferred = onnx.shape_inference.infer_shapes(loaded).graph
-    return any(one.type.tensor_type.elem_type == kind for one in (*inferred.value_info, *inferred.input, *inferred.output))
+    values = (*inferred.value_info, *inferred.input, *inferred.output)
+    return any(one.type.tensor_type.elem_type == kind for one in values)
 
 
 @lru_cache(maxsize=16)

@@ -36,10 +36,11 @@ class IExecutionContext(Checked, of=real.IExecutionContext):
                   "nvtx_verbosity": real.ProfilingVerbosity.LAYER_NAMES_ONLY}
         for name, value in values.items():
             object.__setattr__(self, name, value)
+        self._test = STATE.test
         STATE.contexts += 1
 
     def __del__(self) -> None:
-        if "_ran" in self.__dict__:
+        if self.__dict__.get("_test") == STATE.test:
             STATE.contexts -= 1
 
     def _error(self, text: str) -> bool:
@@ -77,8 +78,8 @@ class IExecutionContext(Checked, of=real.IExecutionContext):
         low, _, high = self._engine._ranges(name, self._profile)
         fits = len(wanted) == len(low) and all(a <= b <= c for a, b, c in zip(low, wanted, high, strict=True))
         if not fits:
-            return self._error(f"Set dimensions {list(wanted)} for {name} are not in the range of profile {self._profile}: "
-                               f"{list(low)} to {list(high)}")
+            return self._error(f"Set dimensions {list(wanted)} for {name} are not in the range of profile "
+                               f"{self._profile}: {list(low)} to {list(high)}")
         self._shapes[name] = wanted
         return True
 
@@ -214,9 +215,9 @@ class IExecutionContext(Checked, of=real.IExecutionContext):
 
     def _enqueue(self, handle: int, inputs: dict[str, tuple[int, ...]]) -> None:
         if handle == 0:
-            callbacks.log(self._engine._logger, "WARNING", "Using default stream in enqueueV3() may lead to performance "
-                          "issues due to additional calls to cudaStreamSynchronize() by TensorRT to ensure correct "
-                          "synchronization. Please use non-default stream instead.")
+            callbacks.log(self._engine._logger, "WARNING", "Using default stream in enqueueV3() may lead to "
+                          "performance issues due to additional calls to cudaStreamSynchronize() by TensorRT to "
+                          "ensure correct synchronization. Please use non-default stream instead.")
         addresses, listener, names = dict(self._addresses), self._listener, self._watched()
 
         def work() -> None:

@@ -106,9 +106,10 @@ class Graph:
     def _fused(self, node: onnx.NodeProto) -> Layer:
         members, output = [node], node.output[0]
         if node.op_type in (*WEIGHTED, "Add"):
-            for kind in ("BatchNormalization", "Relu", "QuantizeLinear"):
+            followers = ("Relu", "QuantizeLinear")
+            for kind in followers if node.op_type == "Add" else ("BatchNormalization", *followers):
                 users = self.users.get(output, [])
-                if len(users) == 1 and users[0].op_type == kind and (node.op_type != "Add" or kind != "BatchNormalization"):
+                if len(users) == 1 and users[0].op_type == kind:
                     members.append(users[0])
                     output = users[0].output[0]
         feeds = [self._before_dq(name) for name in node.input if name and self.constant(name) is None]

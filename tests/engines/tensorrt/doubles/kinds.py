@@ -11,7 +11,6 @@ import numpy as np
 from .signatures import split
 
 
-
 def fits(value: Any, kind: str, lookup: Callable[[str], type | None]) -> bool:
     """Whether `value` fits the docstring type `kind`; `lookup` finds TensorRT's classes by their last name."""
     plain = _PLAIN.get(kind.removeprefix("typing.").removeprefix("typing_extensions.").removeprefix("collections.abc."))

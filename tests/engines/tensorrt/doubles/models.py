@@ -59,8 +59,9 @@ class _Writer:
     def conv(self, layer: str, source: str, shape: tuple[int, ...], sparse: bool, group: int = 1) -> str:
         quantized = self.pair(f"{layer}.input_quantizer", source)
         bias = self.store(f"{layer}.bias", self.random.standard_normal(shape[0]).astype(np.float32) / 10)
-        out = self.node("Conv", [quantized, self.weight(layer, shape, sparse), bias], f"{layer}.out", layer, group=group,
-                        pads=[shape[2] // 2] * 4, kernel_shape=list(shape[2:]))
+        inputs = [quantized, self.weight(layer, shape, sparse), bias]
+        out = self.node("Conv", inputs, f"{layer}.out", layer, group=group, pads=[shape[2] // 2] * 4,
+                        kernel_shape=list(shape[2:]))
         return self.node("Relu", [out], f"{layer}.relu")
 
 

@@ -9,8 +9,9 @@ from .checked import Checked
 from .graph import Graph, Tensor
 
 real = checked.REAL
-KINDS = {"Conv": "CONVOLUTION", "ConvTranspose": "DECONVOLUTION", "Gemm": "MATRIX_MULTIPLY", "MatMul": "MATRIX_MULTIPLY",
-         "Relu": "ACTIVATION", "Sigmoid": "ACTIVATION", "Add": "ELEMENTWISE", "Mul": "ELEMENTWISE",
+KINDS = {"Conv": "CONVOLUTION", "ConvTranspose": "DECONVOLUTION", "Gemm": "MATRIX_MULTIPLY",
+         "MatMul": "MATRIX_MULTIPLY", "Relu": "ACTIVATION", "Sigmoid": "ACTIVATION",
+         "Add": "ELEMENTWISE", "Mul": "ELEMENTWISE",
          "QuantizeLinear": "QUANTIZE", "DequantizeLinear": "DEQUANTIZE", "Cast": "CAST", "MaxPool": "POOLING",
          "AveragePool": "POOLING", "GlobalAveragePool": "REDUCE", "ReduceMean": "REDUCE", "Concat": "CONCATENATION",
          "Softmax": "SOFTMAX", "Resize": "RESIZE", "Constant": "CONSTANT", "LayerNormalization": "NORMALIZATION"}

@@ -22,8 +22,9 @@ class ParserError(Checked, of=real.ParserError):
     """One error; its attributes are methods, as in truth."""
 
     def _setup(self, **given: Any) -> None:
-        self._given = {"code": "INVALID_NODE", "desc": "", "file": "ImporterContext.cpp", "line": 1, "func": "parseNode",
-                       "node": -1, "node_name": "", "node_operator": "", "local_function_stack": [], **given}
+        self._given = {"code": "INVALID_NODE", "desc": "", "file": "ImporterContext.cpp", "line": 1,
+                       "func": "parseNode", "node": -1, "node_name": "", "node_operator": "", "local_function_stack": [],
+                       **given}
 
     def code(self) -> Any:
         return getattr(real.ErrorCode, self._given["code"])
@@ -32,8 +33,8 @@ class ParserError(Checked, of=real.ParserError):
         return len(self._given["local_function_stack"])
 
     def __str__(self) -> str:
-        return f"In node {self.node()} with name: {self.node_name()} and operator: {self.node_operator()} ({self.func()}): " \
-               f"{self._given['code']}: {self.desc()}"
+        return f"In node {self.node()} with name: {self.node_name()} and operator: {self.node_operator()} " \
+               f"({self.func()}): {self._given['code']}: {self.desc()}"
 
 
 def _plain(key: str) -> Any:

@@ -1,4 +1,4 @@
-"""The doubles' plan: TensorRT's magic, the release where a real plan has it, a header as JSON, the ONNX, a hash of all."""
+"""The doubles' plan: TensorRT's magic, the release where a real plan has it, a header as JSON, the ONNX, a hash."""
 
 from __future__ import annotations
 

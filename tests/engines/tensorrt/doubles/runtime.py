@@ -48,11 +48,11 @@ class Runtime(Checked, of=real.Runtime):
         portable = "VERSION_COMPATIBLE" in header["flags"]
         ours, theirs = _numbers(real.__version__), _numbers(header["version"])
         if portable and not self.engine_host_code_allowed:
-            return ("IRuntime::deserializeCudaEngine: Error Code 4: API Usage Error (Cannot deserialize engine with lean "
-                    "runtime, because host code is not allowed: set engineHostCodeAllowed)")
+            return ("IRuntime::deserializeCudaEngine: Error Code 4: API Usage Error (Cannot deserialize engine with "
+                    "lean runtime, because host code is not allowed: set engineHostCodeAllowed)")
         if ours != theirs and not (portable and theirs <= ours and theirs[0] >= ours[0] - 1):
-            return ("IRuntime::deserializeCudaEngine: Error Code 6: API Usage Error (The engine plan file is not compatible "
-                    f"with this version of TensorRT, expecting library version {real.__version__} got "
+            return ("IRuntime::deserializeCudaEngine: Error Code 6: API Usage Error (The engine plan file is not "
+                    f"compatible with this version of TensorRT, expecting library version {real.__version__} got "
                     f"{header['version']}, please rebuild.)")
         return _device_refusal(header)
 
@@ -69,8 +69,8 @@ def _device_refusal(header: dict[str, Any]) -> str | None:
     if built == here or (header["hardware"] == "AMPERE_PLUS" and here >= (8, 0)):
         return None
     return ("IRuntime::deserializeCudaEngine: Error Code 6: API Usage Error (The engine plan file is generated on an "
-            f"incompatible device, expecting compute {'.'.join(map(str, here))} got compute {'.'.join(map(str, built))}, "
-            "please rebuild.)")
+            f"incompatible device, expecting compute {'.'.join(map(str, here))} got compute "
+            f"{'.'.join(map(str, built))}, please rebuild.)")
 
 
 class ICudaEngine(Checked, of=real.ICudaEngine):
@@ -81,10 +81,11 @@ class ICudaEngine(Checked, of=real.ICudaEngine):
         self._graph = Graph(onnx.load_from_string(model))
         self._ends = {one.name: one for one in (*self._graph.inputs, *self._graph.outputs)}
         object.__setattr__(self, "error_recorder", None)
+        self._test = STATE.test
         STATE.engines += 1
 
     def __del__(self) -> None:
-        if "_ends" in self.__dict__:
+        if self.__dict__.get("_test") == STATE.test:  # an engine that outlived its test is no part of the next
             STATE.engines -= 1
 
     def _end(self, name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 MISSING = object()
@@ -29,7 +29,7 @@ class Overload:
     returns: str
 
 
-@lru_cache(maxsize=None)
+@cache
 def overloads(doc: str | None, name: str) -> tuple[Overload, ...]:
     """All overloads of the function `name` in a docstring; `name` is empty for a property's getter or setter."""
     found = []

@@ -48,7 +48,7 @@ class State:
     gpu: str = "NVIDIA A100-SXM4-40GB"
     layer_ms: Callable[[str], float] | None = None
     run: Callable[..., dict[str, Any]] | None = None
-    run_ms: Callable[[dict[str, Any]], float] = lambda header: 0.1
+    run_ms: Callable[[dict[str, Any]], float] = lambda header: 2.0
     enqueue: Callable[[int, Callable[[], None], float], None] | None = None
     capturing: Callable[[int], bool] | None = None
     lend: Callable[[bytes], tuple[int, Callable[[], Any]]] | None = None
@@ -60,10 +60,11 @@ class State:
     executions: int = 0
     engines: int = 0
     contexts: int = 0
+    test: int = 0
 
     def reset(self) -> None:
         """All as at the start of a test."""
-        fresh = State()
+        fresh = State(test=self.test + 1)
         for one in fields(State):
             setattr(self, one.name, getattr(fresh, one.name))
 

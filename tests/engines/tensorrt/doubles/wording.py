@@ -1,8 +1,8 @@
 """What TensorRT says of a build: log lines and the inspector's document.
 
-Origin: "eligible / picked" is the wording of the documentation of 8.x; "Found / Chose" is of public reports on 10.14 and
-on JetPack. No public log of 11 was seen, so a build with 11 logs nothing of sparsity unless a test asks for it. Keys of
-the inspector's layers are those of public engine descriptions of 10.x.
+Origin: "eligible / picked" is the wording of the documentation of 8.x; "Found / Chose" is of public reports on 10.14
+and on JetPack. No public log of 11 was seen, so a build with 11 logs nothing of sparsity unless a test asks for it.
+Keys of the inspector's layers are those of public engine descriptions of 10.x.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 
 from .graph import Graph, Layer, groups, two_four
 from .state import STATE
+
+Shapes = dict[str, tuple[int, ...]]
 
 
 def eligible(layer: Layer) -> bool:
@@ -52,7 +54,7 @@ SKIPPED_TACTIC = ("WARNING", "UNSUPPORTED_STATE: Skipping tactic 0 due to insuff
                              "4718592 detected for tactic 0x0000000000000002.")
 
 
-def document(graph: Graph, flags: set[str], detailed: bool, shapes: dict[str, tuple[int, ...]] | None) -> dict[str, Any]:
+def document(graph: Graph, flags: set[str], detailed: bool, shapes: Shapes | None) -> dict[str, Any]:
     """The inspector's JSON; `shapes` are those of an execution context, None without one."""
     layers = graph.layers()
     names = [one.name for one in (*graph.inputs, *graph.outputs)]
@@ -61,7 +63,7 @@ def document(graph: Graph, flags: set[str], detailed: bool, shapes: dict[str, tu
     return {"Layers": [_layer(graph, layer, flags, shapes) for layer in layers], "Bindings": names}
 
 
-def _layer(graph: Graph, layer: Layer, flags: set[str], shapes: dict[str, tuple[int, ...]] | None) -> dict[str, Any]:
+def _layer(graph: Graph, layer: Layer, flags: set[str], shapes: Shapes | None) -> dict[str, Any]:
     described: dict[str, Any] = {
         "Name": layer.name,
         "LayerType": _type(layer),
@@ -91,23 +93,23 @@ def _type(layer: Layer) -> str:
 
 def _tactic(layer: Layer, sparse: bool) -> str:
     conv, kind = layer.node.op_type.startswith("Conv"), "i8i8_i8i32" if layer.int8 else "f16f16_f16f16"
+    tile = "tilesize128x128x64_stage3_warpsize2x2x1"
     if sparse and conv:
-        return f"sm80_xmma_fprop_sparse_conv_{kind}_nhwckrsc_nhwc_tilesize128x128x64_stage3_warpsize2x2x1_g1_sptensor16x8x64"
+        return f"sm80_xmma_fprop_sparse_conv_{kind}_nhwckrsc_nhwc_{tile}_g1_sptensor16x8x64"
     if sparse:
-        return f"sm80_xmma_sparse_gemm_{kind}_tn_n_tilesize128x128x128_stage3_warpsize2x2x1_sptensor16x8x64"
+        return f"sm80_xmma_sparse_gemm_{kind}_tn_n_{tile}_sptensor16x8x64"
     if conv:
-        return f"sm80_xmma_fprop_implicit_gemm_{kind}_nhwckrsc_nhwc_tilesize128x128x64_stage3_warpsize2x2x1_g1_tensor16x8x32"
-    return f"sm80_xmma_gemm_{kind}_tn_n_tilesize128x128x64_stage3_warpsize2x2x1_tensor16x8x32"
+        return f"sm80_xmma_fprop_implicit_gemm_{kind}_nhwckrsc_nhwc_{tile}_g1_tensor16x8x32"
+    return f"sm80_xmma_gemm_{kind}_tn_n_{tile}_tensor16x8x32"
 
 
-def _end(graph: Graph, name: str, int8: bool, shapes: dict[str, tuple[int, ...]] | None) -> dict[str, Any]:
+def _end(graph: Graph, name: str, int8: bool, shapes: Shapes | None) -> dict[str, Any]:
     known = graph.tensors.get(name)
     shape = (shapes or {}).get(name, known.shape if known else ())
     words = {"FLOAT": "Float", "HALF": "Half", "BF16": "BFloat16", "INT8": "Int8", "INT32": "Int32", "INT64": "Int64",
              "UINT8": "UInt8", "BOOL": "Bool"}
     kind = words.get(known.type if known else "", "Float")
-    layout = "NHWC" if kind == "Int8" and len(shape) == 4 else "Row-major linear"
-    dynamic = shapes is None and -1 in shape
-    return {"Name": name, "Location": "Device", "Dimensions": list(shape),
-            "Format/Datatype": "N/A due to dynamic shapes" if dynamic else f"{kind} {layout}".removesuffix(" Row-major linear")
-            if layout == "NHWC" else kind if kind == "Float" else f"Row-major linear {kind}"}
+    text = f"{kind} NHWC" if kind == "Int8" and len(shape) == 4 else f"Row-major linear {kind}"
+    if shapes is None and -1 in shape:
+        text = "N/A due to dynamic shapes"
+    return {"Name": name, "Location": "Device", "Dimensions": list(shape), "Format/Datatype": text}

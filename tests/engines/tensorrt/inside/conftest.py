@@ -30,8 +30,8 @@ sys.meta_path.insert(0, Forbidden())
 assert not {"torch", "modelopt", "torchvision"} & set(sys.modules)
 
 import tensorrt as real  # noqa: E402
-from doubles.module import make  # noqa: E402
 from doubles.models import convolutional, two_four_network  # noqa: E402
+from doubles.module import make  # noqa: E402
 
 DOUBLE = make(real)
 
@@ -122,7 +122,7 @@ def sparse_network(network, shared):
 
 @pytest.fixture
 def trt_bundle(tmp_path, sparse_network, shared):
-    """A bundle of `sparse_network`: input `x` (batch, 64), output `logits` (batch, 10), layers `fc1` (2:4) and `fc2`."""
+    """A bundle of `sparse_network`: input `x` (batch, 64), output `logits` (batch, 10), layers `fc1` (2:4), `fc2`."""
     return shared.write_bundle(tmp_path / "bundle", sparse_network)
 
 

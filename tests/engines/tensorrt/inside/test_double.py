@@ -281,7 +281,8 @@ def test_types_that_do_not_fit_are_refused(trt, logger, sparse_network):
 
 def test_external_data_needs_the_path(trt, logger, tmp_path, sparse_network):
     path = tmp_path / "model.onnx"
-    onnx.save(sparse_network.onnx(), str(path), save_as_external_data=True, location="model.onnx.data", size_threshold=0)
+    beside = {"save_as_external_data": True, "location": "model.onnx.data", "size_threshold": 0}
+    onnx.save(sparse_network.onnx(), str(path), **beside)
     assert not parse(trt, logger, path.read_bytes())[0]
     taken, _, parsed = parse(trt, logger, path.read_bytes(), str(path))
     assert taken
@@ -313,8 +314,10 @@ def test_a_plan_is_bytes_by_the_buffer_protocol_only(trt, build, conv_model, tmp
     assert (tmp_path / "plan").read_bytes() == bytes(made) == memoryview(made).tobytes()
 
 
-@pytest.mark.parametrize("spoil", [lambda raw: b"", lambda raw: raw[:-40], lambda raw: b"x" + raw, lambda raw: b"garbage",
-                                   lambda raw: raw[:60] + b"!" + raw[61:]])
+@pytest.mark.parametrize("spoil", [
+    lambda raw: b"", lambda raw: raw[:-40], lambda raw: b"x" + raw, lambda raw: b"garbage",
+    lambda raw: raw[:60] + b"!" + raw[61:],
+])
 def test_a_plan_that_is_not_whole(trt, logger, build, conv_model, spoil):
     assert start(trt, logger, spoil(bytes(build(conv_model)))) is None
     assert logger.lines[-1][0] == "ERROR"
@@ -420,7 +423,8 @@ def test_layer_times(trt, logger, build, sparse_network, shared):
     context, x = engine.create_execution_context(), shared.digits()[0][:2]
     profiler = context.profiler = Profiler()
     run(context, x)
-    layers = json.loads(engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON))["Layers"]
+    text = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+    layers = json.loads(text)["Layers"]
     assert list(profiler.times) == [layer["Name"] for layer in layers]
     profiler.times.clear()
     context.enqueue_emits_profile = False
@@ -478,7 +482,8 @@ def test_debug_tensors_that_fusion_leaves(trt, logger, build, sparse_network, sh
 def test_the_inspector(trt, logger, build, conv_model):
     engine = start(trt, logger, build(conv_model))
     inspector, kind = engine.create_engine_inspector(), trt.LayerInformationFormat.JSON
-    layers = {layer["Name"].split(" ")[0]: layer for layer in json.loads(inspector.get_engine_information(kind))["Layers"]}
+    document = json.loads(inspector.get_engine_information(kind))
+    layers = {layer["Name"].split(" ")[0]: layer for layer in document["Layers"]}
     assert "sptensor" in layers["body"]["TacticName"]
     assert "sptensor" not in layers["wide"]["TacticName"] + layers["dense"]["TacticName"]
     assert layers["body"]["Metadata"].split("\x1e")[0] == "[ONNX Layer: body]"
@@ -501,7 +506,9 @@ def test_the_inspector_without_details(trt, logger, build, conv_model):
 # types that NumPy or ONNX Runtime lack
 
 
-@pytest.mark.parametrize(("kind", "numpy"), [(TensorProto.FLOAT16, np.float16), (TensorProto.BFLOAT16, ml_dtypes.bfloat16)])
+@pytest.mark.parametrize(("kind", "numpy"), [
+    (TensorProto.FLOAT16, np.float16), (TensorProto.BFLOAT16, ml_dtypes.bfloat16),
+])
 def test_graphs_of_half_precision(trt, logger, build, kind, numpy):
     weight = np.arange(80, dtype=np.float32).reshape(10, 8) / 80
     ends = [helper.make_tensor_value_info(name, kind, ["batch", size]) for name, size in (("x", 8), ("logits", 10))]

@@ -54,8 +54,9 @@ def context(trt, objects, conv_model):
 
 @pytest.mark.parametrize("path", gone(
     "BuilderFlag.FP16", "BuilderFlag.BF16", "BuilderFlag.INT8", "BuilderFlag.OBEY_PRECISION_CONSTRAINTS",
-    "BuilderFlag.WEIGHTLESS", "NetworkDefinitionCreationFlag.EXPLICIT_BATCH", "TacticSource.CUDNN", "TacticSource.CUBLAS",
-    "QuantizationFlag", "IInt8EntropyCalibrator2", "IAlgorithmSelector", "builder.platform_has_fast_int8",
+    "BuilderFlag.WEIGHTLESS", "NetworkDefinitionCreationFlag.EXPLICIT_BATCH", "TacticSource.CUDNN",
+    "TacticSource.CUBLAS", "QuantizationFlag", "IInt8EntropyCalibrator2", "IAlgorithmSelector",
+    "builder.platform_has_fast_int8",
     "Builder.platform_has_fast_fp16", "IBuilderConfig.int8_calibrator", "IBuilderConfig.set_calibration_profile",
     "ILayer.precision", "ILayer.set_output_type", "ITensor.dynamic_range", "ITensor.set_dynamic_range",
     "OnnxParser.supports_model", "ICudaEngine.device_memory_size", "ICudaEngine.weight_streaming_budget",
@@ -150,7 +151,8 @@ def test_calls_that_no_overload_takes(trt, objects, context, misuse):
 
 
 @pytest.mark.parametrize(("role", "name"), [
-    ("engine", "name"), ("engine", "num_io_tensors"), ("builder", "num_DLA_cores"), ("config", "num_optimization_profiles"),
+    ("engine", "name"), ("engine", "num_io_tensors"), ("builder", "num_DLA_cores"),
+    ("config", "num_optimization_profiles"),
     ("config", "SPARSE"), ("parser", "num_errors"), ("network", "num_layers"), ("context", "made_up"),
     ("runtime", "workspace"),
 ])
@@ -267,7 +269,7 @@ def fits(signature, count):
 def test_every_signature_of_the_real_classes_is_understood():
     """No type in any docstring of a doubled class is unknown to `kinds.fits`."""
     unknown = set()
-    for name, double in doubles():
+    for name, _ in doubles():
         base = getattr(real, name)
         for one in dir(base):
             member = getattr(base, one)
