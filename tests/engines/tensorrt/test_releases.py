@@ -14,7 +14,11 @@ import os
 import shlex
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 INSIDE = Path(__file__).with_name("inside")
 ROOT = Path(__file__).parents[3]
@@ -34,3 +38,37 @@ def test_the_inside_tests_are_not_collected_without_bindings():
     command = [sys.executable, "-m", "pytest", str(INSIDE.parent), "-q", "--collect-only", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert "inside/" not in done.stdout
+
+
+@pytest.fixture
+def fetching(load, tmp_path, monkeypatch):
+    """The fetching of bindings, into an empty cache and without a network; `installed` lists what was fetched."""
+    module = load("engines/tensorrt/conftest.py")
+    module.installed = []
+
+    def install(requirement, site):
+        site.mkdir(parents=True)
+        module.installed.append(requirement)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(module, "CACHE", tmp_path)
+    monkeypatch.setattr(module, "_install", install)
+    return module
+
+
+def test_two_at_once_fetch_once(fetching):
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(fetching.fetch, ["11.4", "11.4"])
+    assert one == other
+    assert len(fetching.installed) == 1
+    assert sorted(path.name for path in one.libraries.glob("*.so.11")) == [
+        "libnvinfer.so.11", "libnvinfer_plugin.so.11", "libnvonnxparser.so.11"]
+
+
+def test_a_fetch_that_failed_is_tried_again(fetching, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(fetching, "_run", lambda command: pytest.fail("no compiler"))
+        with pytest.raises(pytest.fail.Exception):
+            fetching.fetch("10.13")
+    assert fetching.fetch("10.13").libraries.is_dir()
+    assert len(fetching.installed) == 2

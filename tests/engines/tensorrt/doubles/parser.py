@@ -23,8 +23,8 @@ class ParserError(Checked, of=real.ParserError):
 
     def _setup(self, **given: Any) -> None:
         self._given = {"code": "INVALID_NODE", "desc": "", "file": "ImporterContext.cpp", "line": 1,
-                       "func": "parseNode", "node": -1, "node_name": "", "node_operator": "", "local_function_stack": [],
-                       **given}
+                       "func": "parseNode", "node": -1, "node_name": "", "node_operator": "",
+                       "local_function_stack": [], **given}
 
     def code(self) -> Any:
         return getattr(real.ErrorCode, self._given["code"])
