@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ...common import bundle as bundles
 from ...common import console, machine
@@ -14,6 +14,7 @@ from ...common.bundle import Bundle
 from ...common.errors import MissingError, UserError
 from ..backend import Arrays
 from ..config import ProfileConfig, TensorRTConfig
+from ..cuda.api import CudaError
 from ..cuda.device import device
 from ..profile import gates
 from ..records import EngineRecord, ProfileRecord
@@ -70,7 +71,7 @@ def profile_arms(
         _check_baseline(config, found, own_arm(built))
         arms = _load(found, {folder / record.engine: engine}, built, held)
         measured = run_session(arms, partial(batch_of, reference), config)
-        shares = layer_times(engine, batch_of(reference, config.batch[0]))
+        shares = _shares(engine, batch_of(reference, config.batch[0]))
         shapes = _dynamic(engine.ports, batch_of(reference, config.batch[0]))
     check = trtexec_check(folder / record.engine, shapes, measured.latencies[0], config.seconds, spin=config.gpu.spin)
     told = [
@@ -110,7 +111,7 @@ def profile_plan(
         for batch in config.batch:
             take(engine.ports, make(batch))
         measured = run_session({path.stem: [engine]}, make, config)
-        shares = layer_times(engine, make(config.batch[0]))
+        shares = _shares(engine, make(config.batch[0]))
     return _record(config, measured).model_copy(update={"layer_shares": shares, "warnings": _warn(_doubts(measured))})
 
 
@@ -158,20 +159,36 @@ def _runner(opened: Opened, held: ExitStack) -> TensorRTRunner:
     return held.enter_context(TensorRTRunner(opened.engine, log=opened.log, keep=opened.keep))
 
 
+def _shares(engine: TensorRTRunner, inputs: Arrays) -> dict[str, float]:
+    """Each layer's part of the time; empty, and said, where TensorRT doesn't tell: all else is measured by then."""
+    try:
+        return layer_times(engine, inputs)
+    except CudaError as error:
+        console.warn(f"The layers' shares of the time are not known: {error}")
+        return {}
+
+
 def _dynamic(ports: Ports, inputs: Arrays) -> dict[str, tuple[int, ...]]:
     """Shapes of the inputs that have dynamic dimensions."""
     return {name: value.shape for name, value in inputs.items() if -1 in ports.inputs[name].shape}
 
 
 def _record(config: ProfileConfig, measured: Measured) -> ProfileRecord:
-    gpu = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(device()).items()}
     return ProfileRecord(
-        backend="tensorrt", options=config,
-        machine=machine.describe() | {"gpu": gpu, "tensorrt": capabilities().version},
+        backend="tensorrt", options=config, machine=machine.describe() | _gpu(),
         latencies=measured.latencies, ratios=measured.ratios,
         gates=gates(config, measured.latencies, measured.ratios), modes=measured.others,
         gpu_before=measured.before, gpu_after=measured.after,
     )
+
+
+def _gpu() -> dict[str, Any]:
+    gpu = device()
+    return {
+        "gpu": gpu.name, "gpu_uuid": gpu.uuid, "gpu_memory_bytes": gpu.memory_bytes,
+        "compute_capability": ".".join(map(str, gpu.compute_capability)), "driver_cuda": gpu.driver_cuda,
+        "runtime_cuda": gpu.runtime_cuda, "tensorrt": capabilities().version,
+    }
 
 
 def _doubts(measured: Measured) -> list[str]:

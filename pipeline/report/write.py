@@ -78,10 +78,11 @@ def _versions(run: Run) -> dict[str, list[str]]:
 
 
 def _machine(run: Run) -> dict[str, Any]:
-    """The machine that timed the first engine, or built it."""
+    """The machines that timed the engines, or built them; where they differ, that of the first."""
+    found: dict[str, Any] = {}
     for engine in run.engines:
-        return engine.profile.machine if engine.profile else engine.record.machine
-    return {}
+        found = (engine.profile.machine if engine.profile else engine.record.machine) | found
+    return found
 
 
 def commands(run: Run) -> list[tuple[str, str]]:
@@ -109,7 +110,16 @@ def _timing(engine: Engine) -> str:
     if engine.profile is None:
         return ""
     options = engine.profile.options
-    return "".join(f" --batch {batch}" for batch in options.batch) + f" --seconds {options.seconds:g}"
+    gpu = options.gpu.model_dump(exclude_defaults=True)
+    words = [word for name, value in gpu.items() for word in _option(name.replace("_", "-"), value)]
+    words = [f"--batch {batch}" for batch in options.batch] + [f"--seconds {options.seconds:g}", *words]
+    return " " + " ".join(words)
+
+
+def _option(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    return [f"--{name[:-1]} {one}" for one in value] if isinstance(value, list) else [f"--{name} {value}"]
 
 
 def _asked(engine: Engine) -> str:

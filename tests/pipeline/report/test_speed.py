@@ -17,7 +17,7 @@ from twofour.engines.tensorrt.noise import build_ratio
 from twofour.pipeline.report import verdict
 from twofour.pipeline.report.collect import collect
 from twofour.pipeline.report.layers import layer_views
-from twofour.pipeline.report.write import render
+from twofour.pipeline.report.write import commands, render
 
 OWN, OFF, DENSE8, DENSE16 = "sparse-int8", "sparse-int8-flag-off", "dense-int8", "dense-fp16"
 
@@ -52,10 +52,11 @@ def run(finished):
         write_json(folder / "engine.json", record)
         latencies, ratios = measured(medians, each)
         moved = measured(medians, each, copies=0.1)
-        profile = ProfileRecord(
-            backend="tensorrt", options=ProfileConfig(), machine={}, latencies=latencies, ratios=ratios, gates=[],
-            modes=[Mode(cuda_graph=True, transfers=True, latencies=moved[0], ratios=moved[1])], **extra,
-        )
+        mode = Mode(cuda_graph=True, transfers=True, latencies=moved[0], ratios=moved[1])
+        profile = ProfileRecord(**{
+            "backend": "tensorrt", "options": ProfileConfig(), "machine": {}, "latencies": latencies, "ratios": ratios,
+            "gates": [], "modes": [mode], **extra,
+        })
         (folder / "profile" / "profile.json").write_text(json.dumps(profile.model_dump(mode="json")))
         return collect(finished)
 
@@ -115,6 +116,20 @@ def test_the_page_shows_warnings_ways_builds_shares_and_the_gpu(run):
         "sm_mhz 1980 1950", "power_w not known not known", "launched as CUDA graphs",
     ):
         assert part in page, part
+
+
+def test_the_command_asks_for_the_same_profile_again(run):
+    gpu = {"rebuilds": 5, "arms": [DENSE16, OWN], "spin": False, "cuda_graph": "on"}
+    found = run({OWN: 1.0, DENSE16: 2.0}, options=ProfileConfig(batch=[8], gpu=gpu))
+    told = " ".join(command for _, command in commands(found))
+    assert ("twofour profile engines/tensorrt-nvidia-a100 --batch 8 --seconds 3 --cuda-graph on --no-spin --rebuilds 5 "
+            "--arm dense-fp16 --arm sparse-int8") in told
+
+
+def test_the_gpu_is_among_the_machine_although_another_engine_comes_first(run):
+    found = text(run({OWN: 1.0, DENSE16: 2.0}, machine={"gpu": "NVIDIA A100", "gpu_memory_bytes": 40_000_000_000}))
+    assert "NVIDIA A100" in found
+    assert "40.0 GB" in found
 
 
 def test_an_engine_timed_alone_is_compared_with_nothing(run):
