@@ -61,7 +61,7 @@ def build_engine(bundle: Bundle, config: TensorRTConfig, folder: Path) -> Engine
     _write_plan(folder, built)
     information = layers_json(open_plan(built.plan, config, str(folder / PLAN)), built.shapes)
     files.write_text(folder / LAYERS, information)
-    facts = BuildFacts.of(config, gpu.compute_capability)
+    facts = BuildFacts.of(config, gpu.compute_capability, short_of_memory=bool(built.out_of_memory))
     layers = weigh_model(load(folder / TYPED), parse(information), built.sparsity, None, facts)
     written = [*typed.files, PLAN, LAYERS, LOG]
     record = _record(bundle, config, folder, written, layers, _how(bundle, config, folder, typed, built, gpu))

@@ -20,7 +20,7 @@ from .cancel import cancelable
 from .capabilities import capabilities
 from .logger import Log, LogLine, logger
 from .module import tensorrt
-from .network import parse
+from .network import dynamic_inputs, parse
 from .progress import Phases, monitor
 from .shapes import optimization_profile
 from .sparsity_log import out_of_memory, sparsity_lines
@@ -107,23 +107,22 @@ class _Work:
             self.on_network(network)
         if phases.canceled:
             raise KeyboardInterrupt
-        made = builder_config(builder, self.config, self.shapes, monitor(phases))
+        dynamic = {name: self.shapes[name] for name in dynamic_inputs(network)}
+        made = builder_config(builder, self.config, dynamic, monitor(phases))
         cached = timing_cache.attach(made, self.cache)
         start = time.perf_counter()
-        plan = self._plan(lambda: builder.build_serialized_network(network, made), log, phases)
+        plan = self._plan(lambda: builder.build_serialized_network(network, made), log)
         seconds = time.perf_counter() - start
         timing_cache.keep(made, self.cache)
         del parser  # it holds the weights that the network refers to
         return plan, seconds, cached
 
-    def _plan(self, build: Callable[[], Any], log: Log, phases: Phases) -> bytes:
+    def _plan(self, build: Callable[[], Any], log: Log) -> bytes:
         trouble = ""
         try:
             plan = build()
         except (RuntimeError, MemoryError) as error:
             plan, trouble = None, str(error) or type(error).__name__
-        if phases.canceled:
-            raise KeyboardInterrupt
         if plan is None:
             raise _failed(log, trouble, self.typed, self.gpu)
         return bytes(plan)

@@ -21,7 +21,7 @@ def builder_config(builder: Any, config: TensorRTConfig, shapes: Mapping[str, Sh
     Args:
         builder: a `trt.Builder`.
         config: what was asked.
-        shapes: the optimization profile, of every input.
+        shapes: the optimization profile, of the inputs that have dynamic dimensions.
         monitor: a `trt.IProgressMonitor`.
 
     Raises:
@@ -39,7 +39,8 @@ def builder_config(builder: Any, config: TensorRTConfig, shapes: Mapping[str, Sh
         made.hardware_compatibility_level = _level(trt, can, config.hardware_compatibility)
     if config.dla_core is not None:
         _choose_dla(trt, builder, made, config.dla_core)
-    made.add_optimization_profile(_profile(builder, shapes))
+    if shapes:
+        made.add_optimization_profile(_profile(builder, shapes))
     return made
 
 

@@ -100,8 +100,14 @@ def _check_inputs(network: Any, inputs: Sequence[Tensor], typed: Path) -> None:
                             "range of them.", where=str(typed), fix="Export the model with that input as a constant.")
 
 
+def dynamic_inputs(network: Any) -> list[str]:
+    """Names of the inputs with a dimension that isn't fixed."""
+    found = [network.get_input(place) for place in range(network.num_inputs)]
+    return [tensor.name for tensor in found if -1 in tuple(tensor.shape)]
+
+
 def _names(names: Iterable[str]) -> str:
     return ", ".join(map(repr, sorted(names))) or "none"
 
 
-__all__ = ["parse"]
+__all__ = ["dynamic_inputs", "parse"]

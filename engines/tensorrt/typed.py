@@ -47,7 +47,7 @@ def write_typed(model: ir.Model, config: TensorRTConfig, largest: Mapping[str, f
     Raises:
         UserError: the graph can't be typed so, or the file can't be written.
     """
-    typing = type_rest(model, config.rest, largest)
+    typing = type_rest(model, config.rest, largest, config.scales)
     islands = [Island(node=island.node, reason=island.reason) for island in typing.islands]
     return Typed(save(model, path), islands, typing.casts)
 

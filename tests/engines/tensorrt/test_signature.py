@@ -67,6 +67,13 @@ def test_a_file_system_without_hard_links(monkeypatch):
     assert [path.name for path in key_path().parent.iterdir()] == ["plan.key"]
 
 
+def test_the_first_key_stays(state):
+    made = sign(DIGEST)
+    signature._make(key_path())  # as another first build does that found no key a moment ago
+    assert is_ours(DIGEST, made)
+    assert [path.name for path in key_path().parent.iterdir()] == ["plan.key"]
+
+
 def test_two_first_builds_at_once_use_one_key():
     code = f"from twofour.engines.tensorrt.signature import sign; input(); print(sign('{DIGEST}'))"
     running = [subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -6,16 +6,19 @@ import json
 import os
 import signal
 import threading
+import time
 
 import onnx
 import pytest
 
 from twofour.common import bundle as bundles
+from twofour.common.bundle import Tensor
 from twofour.common.errors import MissingError, UserError
 from twofour.engines.config import ShapeRange, TensorRTConfig
 from twofour.engines.records import ENGINE, read_engine
 from twofour.engines.tensorrt import cancel
 from twofour.engines.tensorrt.build import build_engine
+from twofour.engines.tensorrt.build_plan import build_plan
 
 
 @pytest.fixture
@@ -42,6 +45,7 @@ def test_an_engine_folder(trt, build, folder, gpu):
     assert record.baseline is None
     assert record.engine == "engine.plan"
     assert json.loads((folder / "layers.json").read_text())["Layers"]
+    assert "due to dynamic shapes" not in (folder / "layers.json").read_text()
     assert "(Sparsity)" in (folder / "build.log").read_text() or major(trt) == 11
     onnx.checker.check_model(str(folder / "typed.onnx"))
 
@@ -104,12 +108,19 @@ def test_sparse_layers_are_told_from_dense_ones(trt, build):
 ])
 def test_a_build_that_fails_leaves_no_engine_but_its_log(trt, build, folder, how, error, words):
     build()
+    (folder / "build.log").unlink()
     trt.double.fail_build = how
     with pytest.raises(error, match=words):
         build()
     assert not (folder / ENGINE).exists()
     assert (folder / "build.log").is_file()
     assert not list(folder.glob(".*.tmp"))
+
+
+def test_without_a_context_less_is_known_of_the_layers(trt, build, capsys):
+    trt.double.fail_context = True
+    assert {layer.name for layer in build().layers} == {"fc1", "fc2"}
+    assert "no execution context" in capsys.readouterr().err
 
 
 def test_memory_short_is_said_of_a_plan_that_was_built_all_the_same(trt, build, capsys):
@@ -150,6 +161,20 @@ def test_ctrl_c_cancels_at_the_next_step(trt, build, folder, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     trt.double.on_step = None
     assert build().engine == "engine.plan"
+
+
+@pytest.mark.usefixtures("heard")
+def test_ctrl_c_while_the_model_is_read_starts_no_build(trt, gpu, tmp_path, sparse_network):
+    (tmp_path / "typed.onnx").write_bytes(sparse_network.onnx().SerializeToString())
+    inputs = [Tensor(name="x", dtype="float32", shape=["batch", 64])]
+
+    def interrupt(network):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        build_plan(tmp_path / "typed.onnx", inputs, TensorRTConfig(), on_network=interrupt)
+    assert [text for _, text in trt.double.logged if "canceled" in text] == []
 
 
 def test_a_shape_that_does_not_suit_is_said_before_anything_is_touched(build, folder, trt):

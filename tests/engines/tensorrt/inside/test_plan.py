@@ -12,7 +12,7 @@ from twofour.common import bundle as bundles
 from twofour.common import files
 from twofour.common.errors import MissingError, UserError
 from twofour.engines.config import TensorRTConfig
-from twofour.engines.records import ENGINE
+from twofour.engines.records import ENGINE, read_engine
 from twofour.engines.tensorrt.build import PLAN, build_engine
 from twofour.engines.tensorrt.plan import read_plan
 
@@ -70,12 +70,24 @@ def test_a_plan_without_record_needs_trust(built, tmp_path):
     assert read_plan(tmp_path / "alone.plan", None, trust=True).engine is not None
 
 
+def test_a_plan_behind_metadata_of_another_tool(built, tmp_path):
+    metadata = json.dumps({"task": "classify"}).encode()
+    wrapped = struct.pack("<I", len(metadata)) + metadata + (built() / PLAN).read_bytes()
+    (tmp_path / "yolo.engine").write_bytes(wrapped)
+    with pytest.raises(UserError, match="not built by you"):
+        read_plan(tmp_path / "yolo.engine", None, trust=False)
+    assert read_plan(tmp_path / "yolo.engine", None, trust=True).engine.num_io_tensors == 2
+
+
 def test_a_plan_put_in_the_place_of_ours(built):
     folder = built()
+    before = read_engine(folder)
     other = (folder / PLAN).read_bytes() + b"\0"
     (folder / PLAN).write_bytes(other)
     with pytest.raises(UserError, match="hash is not the one on record"):
         load(folder, trust=True)
+    with pytest.raises(UserError, match="hash is not the one on record"):
+        read_plan(folder / PLAN, before, trust=True)
     record = json.loads((folder / ENGINE).read_text())
     record["files"][PLAN] = files.sha256(folder / PLAN)
     files.write_json(folder / ENGINE, record)
