@@ -338,6 +338,16 @@ def test_signatures_with_defaults_and_brackets():
     assert second.parameters == ()
 
 
+def test_arguments_are_bound_as_pybind_binds_them():
+    (call,) = signatures.overloads("f(self: a.B, x: int, y: int = 0, arg2: int = 1) -> None", "f")
+    assert signatures.bind(call, (1,), {"y": 2}) == {"x": 1, "y": 2}
+    assert signatures.bind(call, (), {"y": 2}) == "lacks x"
+    assert "twice" in signatures.bind(call, (1,), {"x": 1})
+    assert "no keyword" in signatures.bind(call, (1,), {"z": 1})
+    assert "no keyword" in signatures.bind(call, (1,), {"arg2": 1})
+    assert "takes 3" in signatures.bind(call, (1, 2, 3, 4), {})
+
+
 def test_ints_are_ints():
     for good in (1, np.int64(1), True, real.BuilderFlag.TF32):
         assert kinds.fits(good, "typing.SupportsInt", checked.lookup)
