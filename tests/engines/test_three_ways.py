@@ -183,6 +183,22 @@ def test_noise_is_no_difference(judged, bundle, engine):
     assert found.findings == []
 
 
+@pytest.mark.parametrize(("floor", "steady"), [(20.0, True), (60.0, False)])
+def test_batches_may_differ_as_far_as_pytorch_does_from_itself_under_noise(judged, bundle, engine, floor, steady):
+    content = files.read_json(bundle / bundles.MANIFEST)
+    content["noise_floor"] = Agreement(predictions=1, snr_db=floor, samples=40).model_dump()
+    files.write_json(bundle / bundles.MANIFEST, content)
+    _rehash(bundle, engine)
+    noise = np.random.default_rng(0)
+
+    def spoil(values):
+        return values + np.float32(0.03 * (len(values) == 64)) * noise.standard_normal(values.shape).astype(np.float32)
+
+    found, _ = judged(spoil)
+    assert 10 < found.batches[-1].same.snr_db < 30
+    assert [row.steady for row in found.batches] == [True, True, steady]
+
+
 def test_nan_in_the_samples_is_refused_by_its_place(judged, bundle, engine):
     arrays = files.load_npz(bundle / bundles.EVAL)
     arrays["inputs/x"][7, 3] = np.nan

@@ -12,6 +12,7 @@ from twofour.engines.cuda.api import CudaError, OutOfMemoryError
 from twofour.engines.cuda.memory import DeviceBuffer, upload
 from twofour.engines.cuda.stream import Stream
 from twofour.engines.tensorrt import graphs, lane
+from twofour.engines.tensorrt.context import Context
 from twofour.engines.tensorrt.logger import Log, logger
 from twofour.engines.tensorrt.runner import TensorRTRunner
 
@@ -96,12 +97,13 @@ def test_numpy_in_numpy_out_and_every_batch_of_the_profile(runner, trt):
     assert (runner.batches, runner.max_batch) == ((1, 8, 64), 64)
     kept = []
     for count in (3, 1, 64, 2):
-        answer = runner.infer({"x": batch(count)})
+        x = batch(count) + count
+        answer = runner.infer({"x": x})
         assert list(answer) == ["y", "z"]
-        kept.append((answer, count))
-    for answer, count in kept:  # they are copies: a later call leaves them alone
-        np.testing.assert_array_equal(answer["y"], 2 * batch(count) + 1)
-        np.testing.assert_array_equal(answer["z"], 2 * batch(count))
+        kept.append((answer, x))
+    for answer, x in kept:  # they are copies: a later call leaves them alone
+        np.testing.assert_array_equal(answer["y"], 2 * x + 1)
+        np.testing.assert_array_equal(answer["z"], 2 * x)
     assert trt.double.contexts == 1
 
 
@@ -361,6 +363,22 @@ def test_graphs_of_shapes_that_take_turns_are_kept_but_only_a_few(engine, cuda, 
         assert cuda.counts["cudaGraphLaunch"] == before + graphs.KEPT
 
 
+def test_the_graph_that_was_used_longest_ago_goes_first(engine, cuda):
+    with TensorRTRunner(engine(), cuda_graph=True) as runner:
+        runner.infer({"x": batch(64)})
+        for count in range(1, graphs.KEPT + 1):
+            for _ in range(2):
+                runner.infer({"x": batch(count)})
+        runner.infer({"x": batch(1)})  # used again
+        for _ in range(2):
+            runner.infer({"x": batch(graphs.KEPT + 1)})
+        before = cuda.counts["cudaGraphLaunch"]
+        runner.infer({"x": batch(1)})
+        assert cuda.counts["cudaGraphLaunch"] == before + 1
+        runner.infer({"x": batch(2)})
+        assert cuda.counts["cudaGraphLaunch"] == before + 1
+
+
 def test_addresses_that_never_come_again_are_never_captured(engine, cuda):
     with TensorRTRunner(engine(), cuda_graph=True) as runner, OnDevice(batch()) as a, OnDevice(batch()) as b:
         for x in (a, b, a, b):
@@ -444,6 +462,41 @@ def test_a_run_that_fails_is_an_error_with_tensorrts_words(runner, trt, how):
     with pytest.raises(CudaError, match=r"TensorRT could not run the engine: .*(enqueue|execution)"):
         runner.infer({"x": batch()})
     np.testing.assert_array_equal(runner.infer({"x": batch()})["y"], 2 * batch() + 1)
+
+
+def test_after_an_error_the_callers_stream_holds_nothing_of_ours_any_more(runner, cuda, trt):
+    with Stream() as theirs, OnDevice(batch()) as x:
+        runner.infer({"x": x}, theirs)
+        before = cuda.counts["cudaStreamSynchronize"]
+        trt.double.fail_execute[trt.double.executions] = "false"
+        with pytest.raises(CudaError):
+            runner.infer({"x": x}, theirs)
+        assert cuda.counts["cudaStreamSynchronize"] == before + 1
+
+
+def test_shapes_that_were_only_half_taken_are_set_anew(runner, trt, monkeypatch):
+    runner.infer({"x": batch(3)})
+    with monkeypatch.context() as patch:
+        patch.setattr(trt.IExecutionContext, "infer_shapes", lambda self: ["x"])
+        with pytest.raises(CudaError, match="x are not set"):
+            runner.infer({"x": batch(5)})
+    np.testing.assert_array_equal(runner.infer({"x": batch(3)})["y"], 2 * batch(3) + 1)
+    np.testing.assert_array_equal(runner.infer({"x": batch(5)})["y"], 2 * batch(5) + 1)
+
+
+def test_closing_waits_for_what_runs_on_the_callers_stream(runner, cuda, monkeypatch):
+    cuda.lazy, seen = True, []
+    close = Context.close
+
+    def watch(self):
+        seen.append(cuda.bytes_at(answer["y"].address, 48).view(np.float32).copy())
+        close(self)
+
+    monkeypatch.setattr(Context, "close", watch)
+    with Stream() as theirs, OnDevice(batch()) as x:
+        answer = runner.infer({"x": x}, theirs)
+        runner.close()
+    np.testing.assert_array_equal(seen[0].reshape(3, 4), 2 * batch() + 1)
 
 
 def test_a_closed_runner_gives_all_back_at_once(engine, trt, cuda):
