@@ -10,8 +10,9 @@ import numpy as np
 
 from ..cuda.stopwatch import Work
 from ..cuda.stream import Stream
+from .bound import Bound, Source
 from .given import Given
-from .lane import Bound, Lane, Source
+from .lane import Lane
 
 
 class Prepared:

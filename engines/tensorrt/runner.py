@@ -11,8 +11,9 @@ import numpy as np
 
 from ..cuda.api import call
 from ..finite import refuse_nan
+from .bound import Source
 from .given import stream_of, take
-from .lane import Lane, Source
+from .lane import Lane
 from .logger import Log
 from .ports import ports_of
 from .prepared import Prepared
