@@ -123,7 +123,7 @@ def _notes(layers: list[LayerEvidence], built: TensorRTBuild) -> Iterator[str]:
     if built.islands:
         yield f"{len(built.islands)} nodes stay FP32: {', '.join(island.node for island in built.islands)}"
     if built.out_of_memory:
-        yield f"memory was short: {len(built.out_of_memory)} tactics were left out, so this is no basis for claims"
+        yield f"memory was short ({len(built.out_of_memory)} lines of the log): no basis for claims"
     yield f"built in {built.seconds:.1f} s, timing cache {built.timing_cache}"
     yield f"the same by trtexec: {built.trtexec}"
 

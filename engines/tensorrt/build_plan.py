@@ -82,7 +82,7 @@ def build_plan(
     finally:
         if log_to is not None:
             log.write(log_to)
-    _warn(log)
+    _warn(log, config)
     return BuiltPlan(plan, seconds, log.lines, sparsity_lines(log.texts()), out_of_memory(log.texts()), shapes, cached)
 
 
@@ -102,7 +102,7 @@ class _Work:
         """Plan, seconds, and what became of the timing cache."""
         speaker = logger(log)
         builder = _builder(speaker)
-        network, parser = parse(builder, self.typed, self.inputs, log, speaker)
+        network, _ = parse(builder, self.typed, self.inputs, log, speaker)
         if self.on_network is not None:
             self.on_network(network)
         if phases.canceled:
@@ -114,7 +114,6 @@ class _Work:
         plan = self._plan(lambda: builder.build_serialized_network(network, made), log)
         seconds = time.perf_counter() - start
         timing_cache.keep(made, self.cache)
-        del parser  # it holds the weights that the network refers to
         return plan, seconds, cached
 
     def _plan(self, build: Callable[[], Any], log: Log) -> bytes:
@@ -140,25 +139,27 @@ def _builder(speaker: Any) -> Any:
 
 def _failed(log: Log, trouble: str, typed: Path, gpu: Device) -> TwofourError:
     """Why there is no plan."""
+    reason = "; ".join([*log.errors()[-3:], *([trouble] if trouble else [])]) or "it does not say why"
     short = out_of_memory([*log.texts(), trouble])
     if short:
+        also = "" if out_of_memory([reason]) else f", then: {reason}"
         return MissingError(
-            f"The GPU ran out of memory during the build ({' '.join(short[-1].split())}).",
+            f"The GPU ran out of memory during the build ({' '.join(short[-1].split())}{also}).",
             where=f"{gpu.name}, {gpu.memory_bytes // _MIB} MiB",
             fix="Free GPU memory (nvidia-smi shows who holds it), or build with a smaller --max-batch or "
             "--workspace-mib.",
         )
-    reason = "; ".join([*log.errors()[-3:], *([trouble] if trouble else [])]) or "it does not say why"
     return UserError(f"TensorRT {capabilities().version} can't build this model: {reason}", where=str(typed),
                      fix="The node that it names, if any, can be looked at with `twofour inspect`.")
 
 
-def _warn(log: Log) -> None:
+def _warn(log: Log, config: TensorRTConfig) -> None:
     """What a plan that was built all the same must not hide."""
     short = out_of_memory(log.texts())
     if short:
-        console.warn(f"The GPU was short of memory, so TensorRT left out {len(short)} tactics: this plan may be slower "
-                     "or less sparse than it could be. Free GPU memory, or lower --workspace-mib, and build again.")
+        more = "free GPU memory" if config.workspace_mib is None else "give it more with --workspace-mib"
+        console.warn(f"Memory was short, so TensorRT left out tactics ({len(short)} lines of its log say so): this "
+                     f"plan may be slower or less sparse than it could be. To avoid it, {more}, and build again.")
     for text in log.errors():
         console.warn(f"TensorRT: {text}")
 

@@ -42,7 +42,7 @@ def parse(builder: Any, typed: Path, inputs: Sequence[Tensor], log: Log, logger:
         logger: that writes to `log`.
 
     Returns:
-        The network, and the parser, which holds the weights and must outlive the build.
+        The network and its parser, which holds the weights and lives as long as the network.
 
     Raises:
         UserError: TensorRT refuses the file; with the name and operator of every node that it names.

@@ -17,7 +17,6 @@ from ..ranges import largest_magnitudes
 from ..records import Island
 
 TYPED = "typed.onnx"
-_SAMPLES = 64
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,7 @@ def largest_of(bundle: Bundle, config: TensorRTConfig) -> dict[str, float]:
     """
     if config.rest == "fp32":
         return {}
-    inputs = bundle.arrays(bundles.REFERENCE, "inputs")
-    return largest_magnitudes(bundle.model, {name: value[:_SAMPLES] for name, value in inputs.items()})
+    return largest_magnitudes(bundle.model, bundle.arrays(bundles.REFERENCE, "inputs"))
 
 
 __all__ = ["TYPED", "Typed", "largest_of", "write_typed"]

@@ -80,7 +80,11 @@ def test_beside_another_thread_the_usual_handler_stays():
 
 
 def test_where_ctrl_c_is_ignored_it_stays_so():
-    code = ("import signal; signal.signal(signal.SIGINT, signal.SIG_IGN);"
-            "from twofour.engines.tensorrt.cancel import cancelable;"
-            "from twofour.engines.tensorrt.progress import Phases; import os; print(cancelable(lambda: os.kill(os.getpid(), signal.SIGINT) or 'done', Phases()))")
+    code = """
+import os, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from twofour.engines.tensorrt.cancel import cancelable
+from twofour.engines.tensorrt.progress import Phases
+print(cancelable(lambda: os.kill(os.getpid(), signal.SIGINT) or "done", Phases()))
+"""
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout == "done\n"

@@ -128,7 +128,17 @@ def test_memory_short_is_said_of_a_plan_that_was_built_all_the_same(trt, build, 
     record = build()
     assert len(record.tensorrt.out_of_memory) >= 1
     assert any("no basis for claims" in note for note in record.notes)
-    assert "short of memory" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Memory was short" in said
+    assert "free GPU memory" in said
+    build(workspace_mib=16)
+    assert "more with --workspace-mib" in capsys.readouterr().err
+
+
+def test_errors_of_a_plan_that_was_built_all_the_same_are_shown(trt, build, capsys):
+    trt.double.log_lines = [("ERROR", "something is odd")]
+    build()
+    assert "warning: TensorRT: something is odd" in capsys.readouterr().err
 
 
 @pytest.fixture
