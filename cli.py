@@ -115,6 +115,7 @@ def build(
     out: Annotated[Path | None, typer.Option("--out", help="Default: engines/BACKEND-DEVICE beside it.")] = None,
     threads: Threads = None,
     rest: Annotated[str | None, typer.Option(help="TensorRT: fp16, bf16 or fp32 for what isn't quantized.")] = None,
+    scales: Annotated[str | None, typer.Option(help="TensorRT: auto, rest or fp32 for the scales of Q and DQ.")] = None,
     sparse: Annotated[bool | None, typer.Option(help="TensorRT: allow kernels for 2:4 weights.")] = None,
     min_batch: Annotated[int | None, typer.Option(min=1, help="TensorRT: smallest batch. Default: 1.")] = None,
     opt_batch: Annotated[int | None, typer.Option(min=1, help="TensorRT: the batch to be best at. Default: 8.")] = None,
@@ -141,7 +142,7 @@ def build(
 
     console.configure(quiet=quiet)
     config = engine_settings(
-        backend, threads=threads, rest=rest, sparse=sparse, min_batch=min_batch, opt_batch=opt_batch,
+        backend, threads=threads, rest=rest, scales=scales, sparse=sparse, min_batch=min_batch, opt_batch=opt_batch,
         max_batch=max_batch, shapes=shapes_of(shape) if shape else None, workspace_mib=workspace_mib,
         optimization_level=optimization_level, timing_cache=timing_cache, dla_core=dla_core, tf32=tf32, refit=refit,
         hardware_compatibility=hardware_compatibility, version_compatible=version_compatible,
@@ -200,6 +201,9 @@ def validate(
     min_agreement: Annotated[float | None, typer.Option(help="Gate: least share of equal predictions.")] = None,
     min_snr_db: Annotated[float | None, typer.Option(help="Gate: least signal-to-noise ratio in dB.")] = None,
     no_gates: Annotated[bool, typer.Option("--no-gates", help="No gates but those given here.")] = False,
+    layers: Annotated[
+        bool | None, typer.Option(help="Layer by layer too. Default: unless that takes another build.")
+    ] = None,
     trust: Trust = False,
     bundle: Bundle = None,
     quiet: Quiet = False,
@@ -220,7 +224,7 @@ def validate(
     with standalone(target):
         record = validate_target(
             target, engine_settings(backend), max_drop=max_drop, min_agreement=min_agreement, min_snr_db=min_snr_db,
-            gates=not no_gates, bundle=bundle, trust=trust,
+            gates=not no_gates, bundle=bundle, trust=trust, layers=layers,
         )
     _result(record.model_dump(mode="json"), as_json, validation_table(record))
     require(record.gates)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..common import bundle as bundles
+from ..common import files
 from ..common.lock import locked
 from .backend import find
 from .config import EngineConfig
@@ -29,6 +30,7 @@ def build_engine(bundle: Path, config: EngineConfig, out: Path | None = None) ->
     source = bundles.read(bundle)
     folder = out or _default(bundle, config)
     with locked(folder):
+        files.sweep(folder)
         return folder, find(config.backend).build(source, config, folder)
 
 

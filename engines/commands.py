@@ -47,7 +47,7 @@ def profile_target(
 def validate_target(
     target: Path, engine: EngineConfig, *, max_drop: float | None = None, min_agreement: float | None = None,
     min_snr_db: float | None = None, gates: bool = True, bundle: Path | None = None,
-    trust: bool = False,
+    trust: bool = False, layers: bool | None = None,
 ) -> ValidationRecord:
     """Check an engine folder, or the engine of a bundle (built first if need be).
 
@@ -61,6 +61,7 @@ def validate_target(
         gates: False drops the defaults, so that only the gates given here are judged.
         bundle: the bundle's folder. Defaults to where the engine says it lies.
         trust: see `Backend.load`. Defaults to False.
+        layers: see `validate_engine`. Defaults to None.
 
     Raises:
         UserError: `target` is neither, or is damaged, or a gate is impossible.
@@ -71,7 +72,7 @@ def validate_target(
     folder = engine_of(target, engine)
     with locked(folder):
         kept = _recorded(folder).model_dump() | ({} if gates else _NO_GATES)
-        return validate_engine(folder, bundle, _config(kept | given), trust)
+        return validate_engine(folder, bundle, _config(kept | given), trust, layers)
 
 
 def _recorded(folder: Path) -> ValidateConfig:

@@ -10,6 +10,7 @@ from ..common.schema import Document
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 Rest = Literal["fp16", "bf16", "fp32"]
+Scales = Literal["auto", "rest", "fp32"]
 Arm = Literal["dense-fp16", "dense-int8", "sparse-int8-flag-off", "sparse-int8"]
 HardwareCompatibility = Literal["none", "ampere_plus", "same_compute_capability"]
 
@@ -51,6 +52,8 @@ class TensorRTConfig(Document):
         backend: what runs it.
         optional: skip it, and say so, where this machine lacks what it needs.
         rest: dtype of everything that is not quantized.
+        scales: dtype of the scales of Q and DQ: that of `rest`, or FP32 between a DQ and the next Q; `auto` is FP32 for
+            BF16, whose 8 bits are too few for a scale, and else that of `rest`.
         sparse: let the builder choose kernels for 2:4 weights; it keeps the dense ones where they are faster.
         min_batch: smallest batch that the engine takes.
         opt_batch: the batch that tactics are timed at; give the one that will be deployed.
@@ -70,6 +73,7 @@ class TensorRTConfig(Document):
     backend: Literal["tensorrt"] = "tensorrt"
     optional: bool = False
     rest: Rest = "fp16"
+    scales: Scales = "auto"
     sparse: bool = True
     min_batch: Count = 1
     opt_batch: Count = 8
@@ -138,7 +142,8 @@ class ProfileConfig(Document):
         seconds: least time spent on each batch size and arm, after the warm-up.
         runs: least number of inferences of each batch size and arm.
         warmup: seconds of inferences that are not counted.
-        max_latency_ms: gate on the engine's median latency at the first batch size, or None for no gate.
+        max_latency_ms: gate on the median latency of the engine's own plan or file at the first batch size, or None for
+            no gate.
         min_speedup: gate on the speed-up over the first baseline (FP32; for TensorRT the first of `gpu.arms`) at the
             first batch size, met where the lower end of its 95 % interval reaches it; None for no gate.
         gpu: what only TensorRT engines are asked.
@@ -171,5 +176,5 @@ class ValidateConfig(Document):
 
 __all__ = [
     "CONFIGS", "Arm", "EngineConfig", "GpuProfileConfig", "HardwareCompatibility", "OnnxRuntimeConfig",
-    "ProfileConfig", "Rest", "ShapeRange", "TensorRTConfig", "ValidateConfig",
+    "ProfileConfig", "Rest", "Scales", "ShapeRange", "TensorRTConfig", "ValidateConfig",
 ]

@@ -88,7 +88,8 @@ def profile_engine(
     """
     record, source = open_engine(folder, bundle)
     options = _replaced(record.options, engine)
-    result = backends.find(record.backend).profile(folder, record, source, config, options, trust=trust)
+    measured = backends.find(record.backend).profile(folder, record, source, config, options, trust=trust)
+    result = measured.model_copy(update={"engine": record.files[record.engine]})
     files.write_json(folder / "profile" / PROFILE, result.model_dump(mode="json"))
     return result
 

@@ -307,6 +307,7 @@ class ProfileRecord(Document):
         layer_shares: part of the first arm's time by the engine's layer, 0 to 1; good for shares only.
         node_shares: the same by weighted ONNX node, as far as the engine's layers can be told apart.
         trtexec: a second opinion, where trtexec is installed.
+        engine: SHA-256 of the engine file that was timed; a later build of the engine makes the figures another's.
     """
 
     schema_version: Literal[1] = 1
@@ -324,6 +325,7 @@ class ProfileRecord(Document):
     layer_shares: dict[str, float] = {}
     node_shares: dict[str, float] = {}
     trtexec: TrtexecCheck | None = None
+    engine: str | None = None
 
 
 class LayerDifference(Document):

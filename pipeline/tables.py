@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..common.bundle import Agreement
 from ..engines.doctor import Finding, rows
-from ..engines.inspect import Inspection, layer_rows
+from ..engines.inspect import Inspection, layer_rows, more_rows
 from ..engines.records import Latency, ProfileRecord, Ratio, ValidationRecord
 from ..engines.share import two_four_share
 from .report.words import arm_name
@@ -85,13 +85,22 @@ def inspection_table(found: Inspection) -> Group:
     about = _pairs(f"{found.kind} {found.path}")
     for name, size in found.sizes.items():
         about.add_row(name, f"{size / 1024:.1f} KiB")
-    about.add_row("weights that are 2:4", _percent(two_four_share(found.layers)))
-    pairs = f"{found.qdq.quantize} Q, {found.qdq.dequantize} DQ"
-    about.add_row("Q/DQ", f"{pairs}, of {found.qdq.weights} weights and {found.qdq.activations} activations")
-    layers = _filled("layers", *layer_rows(found))
-    reasons = [Text(f"{layer.name} is not 2:4: {layer.reason}") for layer in found.layers if not layer.two_four]
-    faults = [Text(f"{fault.level}: {fault.node}: {fault.text}") for fault in found.faults]
-    return Group(*map(Text, found.notes), about, layers, *reasons, *faults)
+    if found.layers:
+        about.add_row("weights that are 2:4", _percent(two_four_share(found.layers)))
+    if found.qdq.dequantize:
+        pairs = f"{found.qdq.quantize} Q, {found.qdq.dequantize} DQ"
+        about.add_row("Q/DQ", f"{pairs}, of {found.qdq.weights} weights and {found.qdq.activations} activations")
+    heads, lines = layer_rows(found)
+    layers = [_filled("layers", heads, lines)] if lines else []
+    more = [_filled(*table) for table in more_rows(found)]
+    return Group(*map(Text, found.notes), about, *layers, *more, *_complaints(found))
+
+
+def _complaints(found: Inspection) -> list[Text]:
+    """Why layers aren't 2:4, where no verdict says it, and the faults."""
+    dense = [layer for layer in found.layers if not layer.two_four and layer.verdict is None]
+    reasons = [Text(f"{layer.name} is not 2:4: {layer.reason}") for layer in dense]
+    return reasons + [Text(f"{fault.level}: {fault.node}: {fault.text}") for fault in found.faults]
 
 
 def doctor_table(findings: Iterable[Finding]) -> Table:

@@ -219,6 +219,33 @@ def test_engine_commands_on_a_run_leave_it_in_order(twofour, capsys, run_copy):
     assert "build onnxruntime: unchanged, kept" not in said
 
 
+@pytest.fixture
+def no_tensorrt(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+
+
+def test_an_optional_engine_that_this_machine_cannot_build_is_skipped_and_said(twofour, capsys, run_copy, no_tensorrt):
+    engines = "engines=[{backend: onnxruntime}, {backend: tensorrt, rest: fp16, optional: true}]"
+    assert twofour("run", run_copy, "--set", engines) == 0
+    assert "optional engine tensorrt is skipped" in capsys.readouterr().err
+    summary = json.loads((run_copy / "summary.json").read_text())
+    assert "twofour[tensorrt]" in summary["skipped"]["tensorrt"]
+    assert set(summary["engines"]) == {"onnxruntime-cpu"}
+
+
+def test_an_engine_that_is_not_optional_is_missed_before_anything_runs(twofour, capsys, run_copy, no_tensorrt):
+    said = refused(twofour, capsys, "run", run_copy, "--set", "engines=[{backend: tensorrt}]", "--quiet", code=4)
+    assert "pip install 'twofour[tensorrt]'" in said
+    assert "pip install 'twofour[tensorrt]'" in refused(
+        twofour, capsys, "build", run_copy / "bundle", "--backend", "tensorrt", code=4
+    )
+
+
+def test_an_option_of_another_backend_is_refused(twofour, capsys, run_copy):
+    assert "no option --rest" in refused(twofour, capsys, "build", run_copy / "bundle", "--rest", "fp16")
+    assert "abacus" in refused(twofour, capsys, "build", run_copy / "bundle", "--backend", "abacus")
+
+
 def test_a_damaged_stage_is_named_and_not_used(twofour, capsys, run_copy):
     weights = run_copy / "dense" / "weights.safetensors"
     content = bytearray(weights.read_bytes())

@@ -43,7 +43,8 @@ def inspect_layers(model: ir.Model, path: Path, threads: int | None) -> list[Lay
 def _evidence(layer: Sparsity, kernel: str | None) -> LayerEvidence:
     return LayerEvidence(
         name=layer.name, op=layer.op, shape=list(layer.shape), two_four=layer.two_four, zeros=layer.zeros,
-        precision=_precision(layer, kernel), kernel=kernel, ran_sparse="no", reason=f"{layer.reason}; {_DENSE}",
+        precision=_precision(layer, kernel), kernel=kernel, ran_sparse="no", eligible="no",
+        reason=f"{layer.reason}; {_DENSE}",
     )
 
 

@@ -36,7 +36,7 @@ def inspect_folder(folder: Path, record: EngineRecord, notes: Sequence[str]) -> 
     Raises:
         UserError: its `layers.json` is not the inspector's.
     """
-    build, profile, layers = record.tensorrt, _profile(folder), _layers(folder, record)
+    build, profile, layers = record.tensorrt, _profile(folder, record), _layers(folder, record)
     log = build.sparsity_log if build is not None else []
     evidence = with_shares(record.layers, layers, profile.layer_shares) if profile is not None else record.layers
     return Inspection(
@@ -55,13 +55,18 @@ def _layers(folder: Path, record: EngineRecord) -> list[InspectedLayer]:
     return parse((folder / LAYERS).read_text(encoding="utf-8")) if LAYERS in record.files else []
 
 
-def _profile(folder: Path) -> ProfileRecord | None:
+def _profile(folder: Path, record: EngineRecord) -> ProfileRecord | None:
+    """The profile of this very engine file."""
     path = folder / "profile" / PROFILE
     try:
-        return ProfileRecord.model_validate(files.read_json(path)) if path.is_file() else None
+        found = ProfileRecord.model_validate(files.read_json(path)) if path.is_file() else None
     except (UserError, ValidationError):
         console.warn(f"{path} is damaged; nothing of it is shown.")
         return None
+    if found is not None and found.engine != record.files[record.engine]:
+        console.warn(f"{path} is of an earlier build of this engine; nothing of it is shown. Profile it again.")
+        return None
+    return found
 
 
 def _sparse_gain(profile: ProfileRecord | None) -> Ratio | None:
