@@ -56,13 +56,14 @@ def engine_folder(folder, layers, short=()):
     return folder
 
 
-def profile(folder, verdict="faster"):
+def profile(folder, verdict="faster", plan="engine.plan"):
     gain = Ratio(arm="sparse-int8", baseline="sparse-int8-flag-off", batch=8, speedup=1.2, low=1.1, high=1.3,
                  verdict=verdict)
     names = [layer["Name"] for layer in json.loads(information())["Layers"]]
     other = gain.model_copy(update={"baseline": "dense-fp16", "verdict": "faster"})
     record = ProfileRecord(backend="tensorrt", options=ProfileConfig(), machine={}, latencies=[], ratios=[other, gain],
-                           gates=[], layer_shares=dict(zip(names, (0.1, 0.4), strict=True)))
+                           gates=[], layer_shares=dict(zip(names, (0.1, 0.4), strict=True)),
+                           engine=files.sha256(folder / plan))
     files.write_json(folder / "profile" / "profile.json", record.model_dump(mode="json"))
 
 
@@ -97,6 +98,15 @@ def test_the_profile_gives_shares_of_time_and_the_highest_rung(tmp_path):
     assert inspect(folder).ladder.rung == 4
     (folder / "profile" / "profile.json").write_text("{}")
     assert inspect(folder).ladder.rung == 4
+
+
+def test_the_profile_of_an_earlier_build_proves_nothing(tmp_path, capsys):
+    folder = engine_folder(tmp_path / "engine", [evidence()])
+    profile(folder, plan="layers.json")
+    found = inspect(folder)
+    assert found.ladder.rung == 4
+    assert found.layers[0].evidence.time_share is None
+    assert "earlier build" in capsys.readouterr().err
 
 
 def test_a_build_that_was_short_of_memory_is_told_of(tmp_path):
