@@ -11,13 +11,13 @@ from typing import Literal
 
 import onnx_ir as ir
 
+from ...export.graph.surroundings import Surroundings, computed_weights, surroundings
 from ...export.graph.two_four import Sparsity, check
 from ..records import LayerEvidence, Precision, SparsityLine
 from .inspector import InspectedLayer, kind_of
 from .join import Joined, join
 from .listed import Listed
 from .reasons import BuildFacts, Reason, disadvantages, obstacles
-from .surroundings import Surroundings, computed_weights, surroundings
 
 _FASTER = Reason("the builder timed both and found the dense kernel faster at the shape that it was built for",
                  "A larger `opt_batch` or wider layers favour the sparse kernel.")

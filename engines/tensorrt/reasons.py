@@ -6,17 +6,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ...export.graph.sparse_rules import QUANTIZE_OUTPUT, Reason, grouped, small, weight_obstacles
+from ...export.graph.surroundings import Surroundings
 from ...export.graph.two_four import Sparsity
 from ..config import HardwareCompatibility, Rest, TensorRTConfig
 from .inspector import InspectedLayer, TensorInfo
-from .surroundings import Surroundings
 
 _AMPERE = (8, 0)
-_WIDE, _MULTIPLE = 256, 128  # channels from which, and steps in which, sparse kernels pay, by TensorRT's maintainers
 _ROWS = 128  # the tile height of the common kernels: fewer rows leave most of a tile empty
-_FEW = (16, 8)  # input and output channels below which pruning tools leave a layer alone
 _LEVEL = 3
-_RETRAIN = "Prune it to 2:4 along its reduction axis, keep the mask in every later stage, and export it again."
 
 
 @dataclass(frozen=True)
@@ -52,22 +50,9 @@ class BuildFacts:
                    config.hardware_compatibility, config.version_compatible, config.refit, short_of_memory)
 
 
-@dataclass(frozen=True)
-class Reason:
-    """One reason.
-
-    Attributes:
-        text: part of a sentence about the layer.
-        change: what would make a difference, a whole sentence; None where nothing is known to.
-    """
-
-    text: str
-    change: str | None = None
-
-
 def obstacles(weight: Sparsity, around: Surroundings, build: BuildFacts) -> list[Reason]:
     """What rules a sparse kernel out, the one that explains most first; empty: nothing does."""
-    return [*_of_the_build(build), *_of_the_weight(weight, around)]
+    return [*_of_the_build(build), *weight_obstacles(weight, around)]
 
 
 def disadvantages(
@@ -76,7 +61,7 @@ def disadvantages(
     """Why an eligible layer may still run dense, the likeliest first; empty: no known reason fits."""
     return [
         *_starved(build), *_float_output(weight, around, kernel), *_hurried(build), *_fp32(weight, build, kernel),
-        *_grouped(weight, around), *_small(weight, around, kernel), *_restricted(build),
+        *grouped(weight, around), *small(weight, around), *_few_rows(weight, kernel), *_restricted(build),
     ]
 
 
@@ -89,23 +74,6 @@ def _of_the_build(build: BuildFacts) -> Iterator[Reason]:
         yield Reason("the engine was built without sparse weights", "Build it with `sparse: true`.")
 
 
-def _of_the_weight(weight: Sparsity, around: Surroundings) -> Iterator[Reason]:
-    ins = _reduction(weight, around)
-    if not around.constant:
-        yield Reason(weight.reason, "Fold what computes its weights into constants before the export.")
-    elif around.group > 1 and ins % 4:
-        kind = "depthwise" if ins == 1 else "grouped"
-        yield Reason(f"it is {kind}: {_count(ins)} to sum over, and sparse kernels need a multiple of 4",
-                     "Use fewer groups; a dense convolution of the same width can be sparse.")
-    elif 0 < ins < 4:
-        yield Reason(f"it sums over {_count(ins)} only, as the first layer of an image network does; sparse kernels "
-                     "need a multiple of 4", "Leave it dense; it is seldom worth more.")
-    elif ins % 4 or not ins:
-        yield Reason(weight.reason, "Use a number of input channels that is a multiple of 4, better of 16.")
-    elif not weight.two_four:
-        yield Reason(weight.reason, _RETRAIN)
-
-
 def _starved(build: BuildFacts) -> Iterator[Reason]:
     if build.short_of_memory:
         yield Reason("the builder left kernels out for lack of memory, so its choice says nothing",
@@ -116,13 +84,12 @@ def _float_output(weight: Sparsity, around: Surroundings, kernel: InspectedLayer
     seen = {tensor.kind for tensor in kernel.outputs} if kernel is not None else set()
     if not (weight.quantized and around.int8_in) or seen == {"int8"}:
         return
-    change = "Quantize its output, or the other input of the addition behind it, so that integers leave the kernel."
     if around.float_reader is not None:
         yield Reason(f"INT8 goes in but float comes out, read by {around.float_reader}; sparse INT8 kernels are met "
-                     "with INT8 output only", change)
+                     "with INT8 output only", QUANTIZE_OUTPUT)
     elif "float" in seen:
         yield Reason("INT8 goes in but the kernel writes float; sparse INT8 kernels are met with INT8 output only",
-                     change)
+                     QUANTIZE_OUTPUT)
 
 
 def _hurried(build: BuildFacts) -> Iterator[Reason]:
@@ -139,22 +106,7 @@ def _fp32(weight: Sparsity, build: BuildFacts, kernel: InspectedLayer | None) ->
                      "Quantize it, or build with `rest: fp16`.")
 
 
-def _grouped(weight: Sparsity, around: Surroundings) -> Iterator[Reason]:
-    if around.group > 1:
-        yield Reason(f"it has {around.group} groups of {_count(_reduction(weight, around))}; grouped convolutions are "
-                     "hardly ever sparse", "Use one group.")
-
-
-def _small(weight: Sparsity, around: Surroundings, kernel: InspectedLayer | None) -> Iterator[Reason]:
-    ins, outs = _reduction(weight, around) * around.group, _outputs(weight, around)
-    if ins < _FEW[0] or outs < _FEW[1]:
-        yield Reason(f"it has few channels ({ins} in, {outs} out)", f"Widen it to {_WIDE} channels or more.")
-    elif min(ins, outs) < _WIDE:
-        yield Reason(f"it is too small to gain ({ins} channels in, {outs} out; sparse kernels pay from about {_WIDE})",
-                     f"Widen it to {_WIDE} channels or more, or accept the dense kernel.")
-    elif ins % _MULTIPLE or outs % _MULTIPLE:
-        yield Reason(f"its channels ({ins} in, {outs} out) are no multiples of {_MULTIPLE}",
-                     f"Use multiples of {_MULTIPLE}.")
+def _few_rows(weight: Sparsity, kernel: InspectedLayer | None) -> Iterator[Reason]:
     rows = _rows(weight, kernel)
     if rows is not None and rows < _ROWS:
         yield Reason(f"it computes {rows} rows only at the shape that it was timed at",
@@ -172,21 +124,6 @@ def _restricted(build: BuildFacts) -> Iterator[Reason]:
                          "Build once without it and compare.")
 
 
-def _reduction(weight: Sparsity, around: Surroundings) -> int:
-    """Channels that one output sums over, kernel positions left out."""
-    length = weight.shape[weight.axis] if weight.shape else 0
-    return length // around.group if weight.op == "ConvTranspose" else length
-
-
-def _outputs(weight: Sparsity, around: Surroundings) -> int:
-    if weight.op == "Conv":
-        return weight.shape[0] if weight.shape else 0
-    if weight.op == "ConvTranspose":
-        return weight.shape[1] * around.group if weight.shape else 0
-    others = [size for axis, size in enumerate(weight.shape) if axis != weight.axis]
-    return others[-1] if others else 1
-
-
 def _rows(weight: Sparsity, kernel: InspectedLayer | None) -> int | None:
     """Rows of the matrix product: batch and places of a convolution, leading axes of the others."""
     first: TensorInfo | None = kernel.outputs[0] if kernel is not None and kernel.outputs else None
@@ -194,10 +131,6 @@ def _rows(weight: Sparsity, kernel: InspectedLayer | None) -> int | None:
         return None
     kept = (first.dims[0], *first.dims[2:]) if weight.op.startswith("Conv") else first.dims[:-1]
     return math.prod(kept)
-
-
-def _count(channels: int) -> str:
-    return f"{channels} channel" if channels == 1 else f"{channels} channels"
 
 
 __all__ = ["BuildFacts", "Reason", "disadvantages", "obstacles"]

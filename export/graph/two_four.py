@@ -59,10 +59,11 @@ def check_file(path: Path) -> list[Sparsity]:
 def check(model: ir.Model) -> list[Sparsity]:
     """Judge every Conv, ConvTranspose, Gemm and MatMul that has a constant weight, in the graph's order."""
     nodes = [node for node in all_nodes(model) if is_op(node, *WEIGHTED)]
-    return [found for node in nodes if (found := _judge(node)) is not None]
+    return [found for node in nodes if (found := judge(node)) is not None]
 
 
-def _judge(node: ir.Node) -> Sparsity | None:
+def judge(node: ir.Node) -> Sparsity | None:
+    """Judge one of these operators; None where neither input is constant."""
     for index in (1, 0):
         weight = nonzero(input_at(node, index))
         if weight is not None and weight.mask.ndim > 0:
@@ -121,4 +122,4 @@ def count_groups(mask: Array, axis: int, parts: int = 1) -> tuple[int, int]:
     return fours.size, int(np.count_nonzero((fours * np.uint32(0x01010101)) >> np.uint32(24) > 2))
 
 
-__all__ = ["Sparsity", "check", "check_file", "count_groups", "reduction_axis"]
+__all__ = ["Sparsity", "check", "check_file", "count_groups", "judge", "reduction_axis"]

@@ -14,7 +14,7 @@ from twofour.engines.tensorrt.evidence import weigh, weigh_model
 from twofour.engines.tensorrt.inspector import InspectedLayer, TensorInfo, parse
 from twofour.engines.tensorrt.reasons import BuildFacts
 from twofour.engines.tensorrt.sparsity_log import sparsity_lines
-from twofour.engines.tensorrt.surroundings import Surroundings
+from twofour.export.graph.surroundings import Surroundings
 from twofour.export.graph.two_four import Sparsity
 
 RECORDED = Path(__file__).parent / "recorded"

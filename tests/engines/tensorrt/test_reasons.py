@@ -5,7 +5,7 @@ import pytest
 from twofour.engines.config import TensorRTConfig
 from twofour.engines.tensorrt.inspector import InspectedLayer, TensorInfo
 from twofour.engines.tensorrt.reasons import BuildFacts, disadvantages, obstacles
-from twofour.engines.tensorrt.surroundings import Surroundings
+from twofour.export.graph.surroundings import Surroundings
 from twofour.export.graph.two_four import Sparsity
 
 AMPERE = BuildFacts(sparse=True, compute_capability=(8, 6), optimization_level=3, rest="fp16")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ...export.graph.naming import WEIGHTED
-from ...export.graph.two_four import Sparsity
-from ...export.graph.values import all_nodes, constant, input_at, integer, is_op, produced_by
+from .naming import WEIGHTED
+from .two_four import Sparsity
+from .values import all_nodes, constant, input_at, integer, is_op, produced_by
 
 _RESHAPED = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-_EPILOGUE = (
+EPILOGUE = (
     "Add", "BatchNormalization", "Clip", "Concat", "HardSigmoid", "HardSwish", "LeakyRelu", "MaxPool", "Mul", "PRelu",
     "Relu", "Sigmoid", "Sub",
 )
@@ -37,7 +38,14 @@ class Surroundings:
 
 def surroundings(model: ir.Model) -> dict[str, Surroundings]:
     """`Surroundings` of every Conv, ConvTranspose, Gemm and MatMul, by the node's name."""
-    return {str(node.name): _of(node) for node in all_nodes(model) if is_op(node, *WEIGHTED)}
+    return {str(node.name): found for node, found in node_surroundings(model).items()}
+
+
+def node_surroundings(model: ir.Model) -> dict[ir.Node, Surroundings]:
+    """The same by node, for graphs whose nodes have no names."""
+    nodes = list(all_nodes(model))
+    readers = float_readers(nodes)
+    return {node: _of(node, readers[node.outputs[0]]) for node in nodes if is_op(node, *WEIGHTED)}
 
 
 def computed_weights(model: ir.Model) -> list[Sparsity]:
@@ -51,52 +59,62 @@ def _computed(node: ir.Node) -> Sparsity:
                     zeros=0.0, quantized=False, reason="its weights are computed while the network runs")
 
 
-def _of(node: ir.Node) -> Surroundings:
+def _of(node: ir.Node, float_reader: str | None) -> Surroundings:
     steady = _constant(node)
-    data = 1 if steady and _settled(input_at(node, 0)) else 0
+    data = 1 if steady and settled(input_at(node, 0)) else 0
     return Surroundings(
-        group=integer(node, "group", 1), int8_in=_dequantized(input_at(node, data)),
-        float_reader=_float_reader(node.outputs[0]), constant=steady,
+        group=integer(node, "group", 1), int8_in=dequantized(input_at(node, data)), float_reader=float_reader,
+        constant=steady,
     )
 
 
 def _constant(node: ir.Node) -> bool:
-    return _settled(input_at(node, 1)) or (node.op_type in ("Gemm", "MatMul") and _settled(input_at(node, 0)))
+    return settled(input_at(node, 1)) or (node.op_type in ("Gemm", "MatMul") and settled(input_at(node, 0)))
 
 
-def _settled(value: ir.Value | None) -> bool:
+def settled(value: ir.Value | None) -> bool:
+    """Whether a value is constant, through Q, DQ and changes of shape or type."""
     while node := produced_by(value, "QuantizeLinear", "DequantizeLinear", *_RESHAPED):
         value = node.inputs[0]
     return constant(value) is not None
 
 
-def _dequantized(value: ir.Value | None) -> bool:
+def dequantized(value: ir.Value | None) -> bool:
+    """Whether a DQ makes a value, through changes of shape or type."""
     while node := produced_by(value, *_RESHAPED):
         value = node.inputs[0]
     return produced_by(value, "DequantizeLinear") is not None
 
 
-def _float_reader(value: ir.Value) -> str | None:
-    """Follow every path to the first Q, or to what reads the value as it is."""
-    pending, seen = [value], {value}
-    while pending:
-        value = pending.pop()
-        if value.is_graph_output():
-            return "the network's output"
-        for reader in value.consumers():
-            if is_op(reader, "QuantizeLinear"):
-                continue
-            if not is_op(reader, *_EPILOGUE, *_RESHAPED) or _meets_float(reader, value):
-                return reader.op_type
-            pending += [output for output in reader.outputs[:1] if output not in seen]
-            seen.update(reader.outputs[:1])
+def float_readers(nodes: Sequence[ir.Node]) -> dict[ir.Value, str | None]:
+    """`Surroundings.float_reader` of every output of `nodes`, which must stand in the graph's order."""
+    known: dict[ir.Value, str | None] = {}
+    for node in reversed(nodes):
+        for value in node.outputs:
+            known[value] = _float_reader(value, known)
+    return known
+
+
+def _float_reader(value: ir.Value, known: Mapping[ir.Value, str | None]) -> str | None:
+    if value.is_graph_output():
+        return "the network's output"
+    for reader in value.consumers():
+        if is_op(reader, "QuantizeLinear"):
+            continue
+        if not is_op(reader, *EPILOGUE, *_RESHAPED) or _meets_float(reader, value):
+            return reader.op_type
+        if (further := known.get(reader.outputs[0])) is not None:
+            return further
     return None
 
 
 def _meets_float(reader: ir.Node, value: ir.Value) -> bool:
     """A residual addition takes the dtype of the other branch: with a float one, float comes out of the kernel."""
     others = [other for other in reader.inputs if other is not value] if is_op(reader, "Add") else []
-    return any(not _settled(other) and not _dequantized(other) for other in others)
+    return any(not settled(other) and not dequantized(other) for other in others)
 
 
-__all__ = ["Surroundings", "computed_weights", "surroundings"]
+__all__ = [
+    "EPILOGUE", "Surroundings", "computed_weights", "dequantized", "float_readers", "node_surroundings", "settled",
+    "surroundings",
+]

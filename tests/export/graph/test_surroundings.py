@@ -5,7 +5,7 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from twofour.engines.tensorrt.surroundings import computed_weights, surroundings
+from twofour.export.graph.surroundings import computed_weights, surroundings
 
 
 class Net:
