@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
 
 from ..common.errors import UserError
 from .backend import Arrays
@@ -19,7 +24,8 @@ class LiteralRunner:
         path: the file.
 
     Raises:
-        UserError: it is missing or damaged, or holds what ONNX Runtime can't run on a CPU, such as most of bfloat16.
+        UserError: it is missing or damaged, or holds what this ONNX Runtime can't run on a CPU, such as most of
+            bfloat16, or runs wrongly.
         MissingError: ONNX Runtime is missing or broken.
     """
 
@@ -28,6 +34,7 @@ class LiteralRunner:
         options = package.SessionOptions()
         options.graph_optimization_level = package.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = _ERRORS_ONLY
+        _check_halves(path)
         try:
             self._session: Any = package.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises a different class for every reason
@@ -48,6 +55,38 @@ class LiteralRunner:
     def close(self) -> None:
         """Release the session."""
         self._session = None
+
+
+def _check_halves(path: Path) -> None:
+    """Up to 1.28 and maybe 1.29, the kernel that quantizes FP16 is wrong: a third of the codes were others."""
+    if _quantizes_halves(path) and not _halves_are_right():
+        raise UserError(f"ONNX Runtime {runtime().__version__} quantizes FP16 tensors wrongly.", where=str(path),
+                        fix="Install a later one: pip install 'onnxruntime>=1.30' (Python 3.11 or later).")
+
+
+def _quantizes_halves(path: Path) -> bool:
+    try:
+        graph = onnx.load(str(path), load_external_data=False).graph
+    except Exception:  # ONNX Runtime says it better
+        return False
+    halves = {tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT16}
+    return any(node.op_type == "QuantizeLinear" and node.input[1] in halves for node in graph.node)
+
+
+@cache
+def _halves_are_right() -> bool:
+    values, scale = np.linspace(-2, 2, 257).astype(np.float16), np.float16(0.0371)
+    constants = [helper.make_tensor("scale", TensorProto.FLOAT16, [], [scale]),
+                 helper.make_tensor("zero", TensorProto.INT8, [], [0])]
+    graph = helper.make_graph(
+        [helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["codes"])], "halves",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT16, [None])],
+        [helper.make_tensor_value_info("codes", TensorProto.INT8, [None])], constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    session = runtime().InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    right = np.rint(values.astype(np.float32) / np.float32(scale))
+    return bool(np.array_equal(session.run(None, {"x": values})[0], right))
 
 
 def _line(error: Exception) -> str:
