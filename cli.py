@@ -235,14 +235,22 @@ def inspect(
     path: Annotated[Path, typer.Argument(help="An ONNX file, a bundle, an engine folder or a TensorRT plan.")],
     trust: Trust = False,
     onnx: Annotated[Path | None, typer.Option(help="With --trust: the graph that a plan was built from.")] = None,
+    tensorrt: Annotated[str | None, typer.Option(help="Judge a graph for this release, such as 10.13 or 11.4.")] = None,
+    fail_on: Annotated[
+        str | None, typer.Option(help="Exit with 3 if a finding is this bad: error, warning or note.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say of each layer whether its weight is 2:4 and whether it ran sparse, and what is wrong with the Q/DQ pairs."""
+    """Say of each layer whether its weight is 2:4 and ran, or will run, sparse, and what is wrong with the graph."""
     from .engines.inspect import inspect as examine
+    from .export.graph.lint import find_severity, require_clean
     from .pipeline.tables import inspection_table
 
-    found = examine(path, trust=trust, onnx=onnx)
+    limit = find_severity(fail_on) if fail_on is not None else None
+    found = examine(path, trust=trust, onnx=onnx, tensorrt=tensorrt)
     _result(found.model_dump(mode="json"), as_json, inspection_table(found))
+    if limit is not None:
+        require_clean(found.findings, limit)
 
 
 @app.command()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from ..common.schema import Document
-from .qdq import Fault, QdqCounts
+from ..export.graph.lint import Finding, Prediction
+from .qdq import QdqCounts
 from .records import LayerEvidence, SparsityLine, Verdict
 from .tensorrt.hops import Hop
 from .tensorrt.ladder import Ladder
@@ -28,6 +29,7 @@ class InspectedLayer(Document):
         reason: why it is, or is not, 2:4.
         evidence: what the engine's builder found out about it; None where there is no engine.
         verdict: what may be said of its sparsity in a TensorRT engine; None in any other.
+        prediction: what is to be expected of it in a TensorRT engine; None where there is an engine already.
     """
 
     name: str
@@ -41,6 +43,7 @@ class InspectedLayer(Document):
     reason: str
     evidence: LayerEvidence | None = None
     verdict: Verdict | None = None
+    prediction: Prediction | None = None
 
 
 class Kernel(Document):
@@ -71,7 +74,7 @@ class Inspection(Document):
         sizes: bytes by file name.
         layers: the weighted nodes in the graph's order.
         qdq: how the graph is quantized.
-        faults: what is wrong with it.
+        findings: what is wrong with it, the worst first.
         notes: what else its record says.
         sparsity_log: what TensorRT's builder said of sparsity, in its order.
         ladder: how far a TensorRT engine's evidence of sparsity reaches.
@@ -84,8 +87,8 @@ class Inspection(Document):
     sizes: dict[str, int]
     layers: list[InspectedLayer]
     qdq: QdqCounts
-    faults: list[Fault]
     notes: list[str]
+    findings: list[Finding] = []
     sparsity_log: list[SparsityLine] = []
     ladder: Ladder | None = None
     hops: list[Hop] = []

@@ -81,7 +81,7 @@ def _alike(found: Agreement) -> tuple[str, str]:
 
 
 def inspection_table(found: Inspection) -> Group:
-    """What a file holds: notes, the 2:4 table of its layers, and the faults of its Q/DQ pairs."""
+    """What a file holds: notes, the 2:4 table of its layers, and what is wrong with it."""
     about = _pairs(f"{found.kind} {found.path}")
     for name, size in found.sizes.items():
         about.add_row(name, f"{size / 1024:.1f} KiB")
@@ -97,10 +97,10 @@ def inspection_table(found: Inspection) -> Group:
 
 
 def _complaints(found: Inspection) -> list[Text]:
-    """Why layers aren't 2:4, where no verdict says it, and the faults."""
-    dense = [layer for layer in found.layers if not layer.two_four and layer.verdict is None]
-    reasons = [Text(f"{layer.name} is not 2:4: {layer.reason}") for layer in dense]
-    return reasons + [Text(f"{fault.level}: {fault.node}: {fault.text}") for fault in found.faults]
+    """Why layers aren't 2:4, where no verdict and no prediction says it."""
+    dense = [layer for layer in found.layers
+             if not layer.two_four and layer.verdict is None and layer.prediction is None]
+    return [Text(f"{layer.name} is not 2:4: {layer.reason}") for layer in dense]
 
 
 def doctor_table(findings: Iterable[Finding]) -> Table:

@@ -41,7 +41,7 @@ def inspect_folder(folder: Path, record: EngineRecord, notes: Sequence[str]) -> 
     evidence = with_shares(record.layers, layers, profile.layer_shares) if profile is not None else record.layers
     return Inspection(
         kind="engine", path=str(folder), sizes=record.sizes, layers=[of_record(one) for one in evidence],
-        qdq=NO_GRAPH, faults=[], notes=[*notes, *_memory(build)], sparsity_log=log, hops=hops(layers),
+        qdq=NO_GRAPH, notes=[*notes, *_memory(build)], sparsity_log=log, hops=hops(layers),
         ladder=rung(evidence, log, _sparse_gain(profile)) if build is not None else None,
     )
 
@@ -86,7 +86,7 @@ def inspect_plan(path: Path) -> Inspection:
         notes.append("its layers show only once it is loaded, which can execute code that it holds: give --trust, on "
                      "a machine with its TensorRT and its GPU, if you trust where it comes from")
     return Inspection(kind="plan", path=str(path), sizes={path.name: path.stat().st_size}, layers=[], qdq=NO_GRAPH,
-                      faults=[], notes=notes)
+                      notes=notes)
 
 
 def inspect_loaded_plan(path: Path, onnx: Path | None = None) -> Inspection:
@@ -143,7 +143,7 @@ def inspect_plan_information(
         notes.append("it was built without detailed profiling verbosity: its kernels' names are not in it")
     size = {plan.name: plan.stat().st_size} if plan is not None else {}
     found = Inspection(
-        kind="plan", path=str(plan or "plan"), sizes=size, layers=[], qdq=NO_GRAPH, faults=[], notes=notes,
+        kind="plan", path=str(plan or "plan"), sizes=size, layers=[], qdq=NO_GRAPH, notes=notes,
         sparsity_log=said, hops=hops(layers), kernels=[_kernel(layer) for layer in computing(layers)],
     )
     if onnx is None:

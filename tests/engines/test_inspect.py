@@ -37,7 +37,7 @@ def test_an_onnx_file(tmp_path, network):
     assert 0.8 < two_four_share(found.layers) < 0.9
     heads, rows = layer_rows(found)
     assert len(heads) == len(rows[0])
-    assert rows[0] == ["fc1", "Gemm", "96x64", "yes", f"{found.layers[0].zeros:.1%}", "int8"]
+    assert rows[0] == ["fc1", "Gemm", "96x64", "yes", f"{found.layers[0].zeros:.1%}", "int8", "may"]
 
 
 def test_a_bundle_whose_promise_of_sparsity_is_broken(bundle):
@@ -47,7 +47,9 @@ def test_a_bundle_whose_promise_of_sparsity_is_broken(bundle):
     files.write_json(bundle / bundles.MANIFEST, content)
     found = inspect(bundle)
     assert found.kind == "bundle"
-    assert [(fault.level, fault.node) for fault in found.faults] == [("error", "fc1")]
+    assert found.findings[0].id == "SPARSE001"
+    assert (found.findings[0].severity, found.findings[0].node) == ("error", "fc1")
+    assert "pruned to 2:4 in training" in found.findings[0].text
     assert set(found.sizes) == {"model.onnx", "layers.npz", "reference.npz", "eval.npz", "bundle.json"}
     assert any("dense: accuracy" in note for note in found.notes)
 
@@ -63,6 +65,8 @@ def test_an_engine_with_its_evidence(engine):
     assert found.layers[0].evidence == evidence
     assert found.layers[1].evidence is None
     assert found.notes[-1] == "31 activations stored as uint8"
+    assert all(layer.prediction is None for layer in found.layers)
+    assert found.findings == []
     _, rows = layer_rows(found)
     assert rows[0][6:8] == ["QGemm", "no"]
     assert rows[1][6:8] == ["unknown", "unknown"]
