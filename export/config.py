@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..common.schema import Document
 
@@ -22,6 +22,8 @@ class ExportConfig(Document):
             at random, the same in every export, or all where there are no more.
         layer_samples: samples, the first of the reference, whose value at every quantizer is recorded, to compare
             layer by layer.
+        dynamic: what may differ from one inference to the next: `batch` always; `height` and `width`, the last two
+            axes of inputs with four, where the network computes with the size it gets.
     """
 
     exporter: Literal["dynamo", "torchscript"] = "dynamo"
@@ -29,6 +31,14 @@ class ExportConfig(Document):
     reference_samples: Annotated[int, Field(ge=1, strict=True)] = 256
     eval_samples: Annotated[int, Field(ge=1, strict=True)] = 1024
     layer_samples: Annotated[int, Field(ge=1, strict=True)] = 4
+    dynamic: list[Literal["batch", "height", "width"]] = ["batch"]
+
+    @field_validator("dynamic")
+    @classmethod
+    def _batch_is_dynamic(cls, value: list[str]) -> list[str]:
+        if "batch" not in value or len(set(value)) != len(value):
+            raise ValueError("the batch is always dynamic, nothing is named twice: [batch] or [batch, height, width]")
+        return value
 
     @model_validator(mode="after")
     def _opset_of_the_exporter(self) -> ExportConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from operator import length_hint
@@ -57,20 +57,26 @@ def argument_names(network: nn.Module, count: int) -> list[str]:
 def named_outputs(answer: object) -> Tensors:
     """What forward() returned: a tensor is `logits`, a tuple `output_0`, ..., a mapping its own keys.
 
+    Tensors deeper inside are `key_0`, `key_name`; `logits` comes first, as the main output. What is no tensor is left
+    out.
+
     Raises:
         UserError: there is no tensor in it.
     """
     if isinstance(answer, torch.Tensor):
         return {"logits": answer}
-    items = answer.items() if isinstance(answer, Mapping) else enumerate(answer) if isinstance(answer, Sequence) else ()
-    named = {
-        key if isinstance(key, str) else f"output_{key}": value
-        for key, value in items
-        if isinstance(value, torch.Tensor)
-    }
+    named = dict(_leaves(answer, "" if isinstance(answer, Mapping) else "output"))
     if not named:
         raise UserError(f"The network returns {type(answer).__name__}, in which there is no tensor to export.")
-    return named
+    return {name: named[name] for name in sorted(named, key=lambda name: name != "logits")}
+
+
+def _leaves(answer: object, name: str) -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(answer, torch.Tensor):
+        yield name, answer
+    elif isinstance(answer, (Mapping, Sequence)) and not isinstance(answer, str):
+        for key, value in answer.items() if isinstance(answer, Mapping) else enumerate(answer):
+            yield from _leaves(value, f"{name}_{key}" if name else str(key))
 
 
 class Adapter(nn.Module):

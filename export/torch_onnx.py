@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Mapping
 
-import onnx
 import onnx_ir as ir
 import torch
 from torch import nn
 
 from ..common.errors import TwofourError, UserError
 from .config import ExportConfig
+from .dynamic import Axes, check_free, dynamic_axes, name_axes
 from .graph.batchnorm import fold_batchnorm
 from .graph.fold_constants import fold_constants
 from .graph.naming import name_weighted_nodes
@@ -25,13 +22,14 @@ from .graph.tidy import tidy
 from .graph.transposes import fold_weight_transposes
 from .qdq import marked_copy
 from .samples import Adapter, Tensors, named_inputs, named_outputs
+from .tracers import captured, dynamo, torchscript
+from .trial import try_sizes
 
-_NEWEST_TORCHSCRIPT = 20
 _PREFIX = "network."
 
 
 def export(network: nn.Module, example: object, config: ExportConfig) -> ir.Model:
-    """Export `network` with a dynamic batch.
+    """Export `network` with a dynamic batch and, where the configuration says so, height and width.
 
     Args:
         network: calibrated, with its quantizers; it is not changed.
@@ -42,18 +40,22 @@ def export(network: nn.Module, example: object, config: ExportConfig) -> ir.Mode
         A graph whose quantizers and weighted nodes carry PyTorch's names, with BatchNormalization folded.
 
     Raises:
-        UserError: the network can't be traced, or its graph can't be brought to the opset.
+        UserError: the network can't be traced, an axis that is to be dynamic is fixed in it, or its graph can't be
+            brought to the opset.
     """
     by_name = isinstance(example, Mapping)
     inputs = {name: _two_or_more(value.detach().cpu()) for name, value in named_inputs(network, example).items()}
     inputs = {name: value.float() if value.is_floating_point() else value for name, value in inputs.items()}
+    axes = dynamic_axes(inputs, config.dynamic)
     marked, quantizers = marked_copy(network, torchscript=config.exporter == "torchscript")
     adapter = Adapter(marked, list(inputs), by_name).eval()
-    model = _trace(adapter, inputs, config)
+    model = _trace(adapter, inputs, axes, config)
     _strip_prefix(model)
     for step in (tidy, insert_quantizers(quantizers), *_passes(model)):
         step(model)
     _check_complete(model, set(quantizers))
+    if config.exporter == "torchscript" or len(config.dynamic) > 1:  # dynamo proves that the batch is free
+        try_sizes(model, network, inputs, axes, by_name=by_name)
     return model
 
 
@@ -67,16 +69,18 @@ def _two_or_more(value: torch.Tensor) -> torch.Tensor:
     return torch.cat([value, value]) if len(value) == 1 else value[:2]
 
 
-def _trace(adapter: Adapter, inputs: Tensors, config: ExportConfig) -> ir.Model:
+def _trace(adapter: Adapter, inputs: Tensors, axes: Axes, config: ExportConfig) -> ir.Model:
     with torch.no_grad():
-        outputs = list(_answer(adapter, inputs))
-        said = io.StringIO()
+        outputs = _answer(adapter, inputs)
         try:
-            with _captured(said):
-                trace = _dynamo if config.exporter == "dynamo" else _torchscript
-                return trace(adapter, inputs, outputs, config.opset)
+            with captured(io.StringIO()):
+                trace = dynamo if config.exporter == "dynamo" else torchscript
+                model = trace(adapter, inputs, list(outputs), axes, config.opset)
         except Exception as error:  # whatever the exporter could not swallow is about the user's network
             raise _untraceable(error, config) from error
+        check_free(model, axes)
+        name_axes(model, axes, outputs)
+        return model
 
 
 def _answer(adapter: Adapter, inputs: Tensors) -> Tensors:
@@ -90,59 +94,6 @@ def _answer(adapter: Adapter, inputs: Tensors) -> Tensors:
             f"The network fails on a batch of the validation loader: {type(error).__name__}: {_first_line(error)}.",
             fix="Check that the loader's inputs are what the network's forward() takes.",
         ) from error
-
-
-def _dynamo(adapter: Adapter, inputs: Tensors, outputs: list[str], opset: int) -> ir.Model:
-    batch = torch.export.Dim("batch", min=1)
-    program = torch.onnx.export(
-        adapter, tuple(inputs.values()), dynamo=True, opset_version=opset, input_names=list(inputs),
-        output_names=outputs, dynamic_shapes=(tuple({0: batch} for _ in inputs),), verbose=False,
-    )
-    assert program is not None
-    return _at_opset(program.model, opset)
-
-
-def _torchscript(adapter: Adapter, inputs: Tensors, outputs: list[str], opset: int) -> ir.Model:
-    file = io.BytesIO()
-    torch.onnx.export(
-        adapter, tuple(inputs.values()), file, dynamo=False, opset_version=min(opset, _NEWEST_TORCHSCRIPT),  # type: ignore[arg-type]
-        input_names=list(inputs), output_names=outputs, do_constant_folding=False, custom_opsets={DOMAIN: 1},
-        dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
-    )
-    return _at_opset(ir.from_proto(onnx.load_from_string(file.getvalue())), opset)
-
-
-def _at_opset(model: ir.Model, opset: int) -> ir.Model:
-    if model.opset_imports[""] != opset:
-        from onnxscript import version_converter
-
-        version_converter.convert_version(model, opset)
-    if model.opset_imports[""] != opset:
-        raise UserError(
-            f"The exported graph can't be brought from opset {model.opset_imports['']} to {opset}.",
-            where="export.opset",
-            fix=f"Set opset to {model.opset_imports['']}.",
-        )
-    return model
-
-
-@contextmanager
-def _captured(said: io.StringIO) -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    disabled = logging.root.manager.disable
-    with ExitStack() as stack:
-        stack.enter_context(redirect_stdout(said))
-        stack.enter_context(redirect_stderr(said))
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
-        logging.disable(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            logging.disable(disabled)
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 def _untraceable(error: Exception, config: ExportConfig) -> TwofourError:
