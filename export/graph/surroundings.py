@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from .naming import WEIGHTED
 from .two_four import Sparsity
-from .values import all_nodes, constant, input_at, integer, is_op, produced_by
+from .values import all_nodes, input_at, integer, is_op
 
 _RESHAPED = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 EPILOGUE = (
@@ -36,22 +36,64 @@ class Surroundings:
     constant: bool = True
 
 
+class Origins:
+    """Where the values of a graph come from, through changes of shape or type; found in one walk.
+
+    Attributes:
+        roots: the stored constant of each value that a node makes of one, also through Q and DQ.
+    """
+
+    def __init__(self, nodes: Iterable[ir.Node]) -> None:
+        self.roots: dict[ir.Value, ir.Value] = {}
+        self._dequantized: set[ir.Value] = set()
+        for node in nodes:
+            self._add(node)
+
+    def _add(self, node: ir.Node) -> None:
+        if is_op(node, "Constant"):
+            self.roots.update((value, value) for value in node.outputs)
+        elif is_op(node, "QuantizeLinear", "DequantizeLinear", *_RESHAPED) and node.inputs:
+            root = self.root(node.inputs[0])
+            if root is not None:
+                self.roots.update((value, root) for value in node.outputs)
+            if is_op(node, "DequantizeLinear") or (node.inputs[0] in self._dequantized and not is_op(
+                node, "QuantizeLinear"
+            )):
+                self._dequantized.update(node.outputs)
+
+    def root(self, value: ir.Value | None) -> ir.Value | None:
+        """The stored constant behind `value`; None where there is none."""
+        if value is None:
+            return None
+        return value if value.const_value is not None else self.roots.get(value)
+
+    def settled(self, value: ir.Value | None) -> bool:
+        """Whether it is constant."""
+        return self.root(value) is not None
+
+    def dequantized(self, value: ir.Value | None) -> bool:
+        """Whether a DQ makes it."""
+        return value in self._dequantized
+
+
 def surroundings(model: ir.Model) -> dict[str, Surroundings]:
     """`Surroundings` of every Conv, ConvTranspose, Gemm and MatMul, by the node's name."""
-    return {str(node.name): found for node, found in node_surroundings(model).items()}
-
-
-def node_surroundings(model: ir.Model) -> dict[ir.Node, Surroundings]:
-    """The same by node, for graphs whose nodes have no names."""
     nodes = list(all_nodes(model))
-    readers = float_readers(nodes)
-    return {node: _of(node, readers[node.outputs[0]]) for node in nodes if is_op(node, *WEIGHTED)}
+    return {str(node.name): found for node, found in node_surroundings(nodes, Origins(nodes)).items()}
+
+
+def node_surroundings(nodes: Sequence[ir.Node], origins: Origins) -> dict[ir.Node, Surroundings]:
+    """The same by node, for graphs whose nodes have no names; `nodes` in the graph's order."""
+    readers = float_readers(nodes, origins)
+    return {node: _of(node, readers[node.outputs[0]], origins) for node in nodes if is_op(node, *WEIGHTED)}
 
 
 def computed_weights(model: ir.Model) -> list[Sparsity]:
     """Convolutions and Gemms whose weight is computed at run time; a MatMul of two activations is no layer."""
-    nodes = [node for node in all_nodes(model) if is_op(node, "Conv", "ConvTranspose", "Gemm")]
-    return [_computed(node) for node in nodes if not _constant(node)]
+    nodes = list(all_nodes(model))
+    origins = Origins(nodes)
+    return [_computed(node) for node in nodes
+            if is_op(node, "Conv", "ConvTranspose", "Gemm") and not _constant(node, origins)]
 
 
 def _computed(node: ir.Node) -> Sparsity:
@@ -59,62 +101,49 @@ def _computed(node: ir.Node) -> Sparsity:
                     zeros=0.0, quantized=False, reason="its weights are computed while the network runs")
 
 
-def _of(node: ir.Node, float_reader: str | None) -> Surroundings:
-    steady = _constant(node)
-    data = 1 if steady and settled(input_at(node, 0)) else 0
+def _of(node: ir.Node, float_reader: str | None, origins: Origins) -> Surroundings:
+    steady = _constant(node, origins)
+    data = 1 if steady and origins.settled(input_at(node, 0)) else 0
     return Surroundings(
-        group=integer(node, "group", 1), int8_in=dequantized(input_at(node, data)), float_reader=float_reader,
+        group=integer(node, "group", 1), int8_in=origins.dequantized(input_at(node, data)), float_reader=float_reader,
         constant=steady,
     )
 
 
-def _constant(node: ir.Node) -> bool:
-    return settled(input_at(node, 1)) or (node.op_type in ("Gemm", "MatMul") and settled(input_at(node, 0)))
+def _constant(node: ir.Node, origins: Origins) -> bool:
+    return origins.settled(input_at(node, 1)) or (
+        node.op_type in ("Gemm", "MatMul") and origins.settled(input_at(node, 0))
+    )
 
 
-def settled(value: ir.Value | None) -> bool:
-    """Whether a value is constant, through Q, DQ and changes of shape or type."""
-    while node := produced_by(value, "QuantizeLinear", "DequantizeLinear", *_RESHAPED):
-        value = node.inputs[0]
-    return constant(value) is not None
-
-
-def dequantized(value: ir.Value | None) -> bool:
-    """Whether a DQ makes a value, through changes of shape or type."""
-    while node := produced_by(value, *_RESHAPED):
-        value = node.inputs[0]
-    return produced_by(value, "DequantizeLinear") is not None
-
-
-def float_readers(nodes: Sequence[ir.Node]) -> dict[ir.Value, str | None]:
+def float_readers(nodes: Sequence[ir.Node], origins: Origins) -> dict[ir.Value, str | None]:
     """`Surroundings.float_reader` of every output of `nodes`, which must stand in the graph's order."""
     known: dict[ir.Value, str | None] = {}
     for node in reversed(nodes):
         for value in node.outputs:
-            known[value] = _float_reader(value, known)
+            known[value] = _float_reader(value, known, origins)
     return known
 
 
-def _float_reader(value: ir.Value, known: Mapping[ir.Value, str | None]) -> str | None:
+def _float_reader(value: ir.Value, known: Mapping[ir.Value, str | None], origins: Origins) -> str | None:
     if value.is_graph_output():
         return "the network's output"
     for reader in value.consumers():
         if is_op(reader, "QuantizeLinear"):
             continue
-        if not is_op(reader, *EPILOGUE, *_RESHAPED) or _meets_float(reader, value):
+        if not is_op(reader, *EPILOGUE, *_RESHAPED) or _meets_float(reader, value, origins):
             return reader.op_type
         if (further := known.get(reader.outputs[0])) is not None:
             return further
     return None
 
 
-def _meets_float(reader: ir.Node, value: ir.Value) -> bool:
+def _meets_float(reader: ir.Node, value: ir.Value, origins: Origins) -> bool:
     """A residual addition takes the dtype of the other branch: with a float one, float comes out of the kernel."""
     others = [other for other in reader.inputs if other is not value] if is_op(reader, "Add") else []
-    return any(not settled(other) and not dequantized(other) for other in others)
+    return any(not origins.settled(other) and not origins.dequantized(other) for other in others)
 
 
 __all__ = [
-    "EPILOGUE", "Surroundings", "computed_weights", "dequantized", "float_readers", "node_surroundings", "settled",
-    "surroundings",
+    "EPILOGUE", "Origins", "Surroundings", "computed_weights", "float_readers", "node_surroundings", "surroundings",
 ]

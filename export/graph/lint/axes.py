@@ -27,6 +27,7 @@ TRANSPOSED = Rule(
     "Its output channels are axis 1 in ONNX, which releases of TensorRT have taken differently, and groups not at all.",
     "Quantize it per tensor.",
 )
+_FAR = 64  # changes of shape that this follows
 RULES = (ACTIVATION, WRONG_AXIS, TRANSPOSED)
 
 
@@ -69,7 +70,7 @@ def _output_axis(node: ir.Node, index: int, value: ir.Value | None) -> int | Non
 def _seen_axis(value: ir.Value | None) -> int | None:
     """The axis of the scales as the layer sees it, behind Transposes; None: per tensor, or not known."""
     turns: list[list[int]] = []
-    while value is not None and is_op(node := value.producer(), *RESHAPED):
+    while value is not None and is_op(node := value.producer(), *RESHAPED) and len(turns) < _FAR:
         assert node is not None
         if is_op(node, "Transpose"):
             rank = _rank(node.inputs[0])
@@ -77,7 +78,9 @@ def _seen_axis(value: ir.Value | None) -> int | None:
             if perm is None:
                 return None
             turns.append(list(perm))
-        elif not is_op(node, "Identity", "Cast"):
+        elif is_op(node, "Identity", "Cast"):
+            turns.append([])
+        else:
             return None
         value = node.inputs[0]
     maker = None if value is None else value.producer()
@@ -92,7 +95,7 @@ def _turned(maker: ir.Node, turns: list[list[int]]) -> int | None:
         if rank is None:
             return None
         axis += rank
-    for perm in reversed(turns):
+    for perm in filter(None, reversed(turns)):
         if axis not in perm:
             return None
         axis = perm.index(axis)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..fusion import MOVEMENT
 from ..naming import WEIGHTED
-from ..surroundings import EPILOGUE, Surroundings, float_readers, node_surroundings
+from ..surroundings import EPILOGUE, Origins, Surroundings, float_readers, node_surroundings
 from ..two_four import Sparsity, judge
 from ..values import all_nodes, constant, input_at, is_op
 from .releases import Release
@@ -17,7 +17,6 @@ from .types import node_type
 
 MOVES = tuple(sorted((MOVEMENT - {"Concat"}) | {"MaxPool"}))
 RESHAPED = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-_STILL = ("QuantizeLinear", "DequantizeLinear", *RESHAPED)
 
 
 class Context:
@@ -73,30 +72,21 @@ class Context:
     @cached_property
     def surroundings(self) -> dict[ir.Node, Surroundings]:
         """Of the weighted nodes."""
-        return node_surroundings(self.model)
+        return node_surroundings(self.nodes, self.origins)
 
     @cached_property
     def float_readers(self) -> dict[ir.Value, str | None]:
         """See `surroundings.float_readers`."""
-        return float_readers(self.nodes)
+        return float_readers(self.nodes, self.origins)
 
     @cached_property
-    def still(self) -> set[ir.Value]:
+    def origins(self) -> Origins:
         """Constants, also through Q, DQ and changes of shape or type."""
-        found: set[ir.Value] = set()
-        for node in self.nodes:
-            fixed = is_op(node, "Constant") or (is_op(node, *_STILL) and bool(node.inputs) and self._still(node, found))
-            found.update(node.outputs if fixed else ())
-        return found
-
-    @staticmethod
-    def _still(node: ir.Node, found: set[ir.Value]) -> bool:
-        value = node.inputs[0]
-        return value is not None and (value in found or value.const_value is not None)
+        return Origins(self.nodes)
 
     def is_still(self, value: ir.Value | None) -> bool:
-        """Whether `value` is in `still`, or is an initializer."""
-        return value is not None and (value.const_value is not None or value in self.still)
+        """Whether `value` is constant, also through Q, DQ and changes of shape or type."""
+        return self.origins.settled(value)
 
     @cached_property
     def derived(self) -> set[ir.Value]:
@@ -182,19 +172,10 @@ class Context:
         found: dict[ir.Value, list[ir.Node]] = defaultdict(list)
         for node in self.weighted:
             for value in node.inputs[:2]:
-                root = self.root(value)
+                root = self.origins.root(value)
                 if root is not None:
                     found[root].append(node)
         return found
-
-    def root(self, value: ir.Value | None) -> ir.Value | None:
-        """The stored constant behind `value`; None where there is none."""
-        if not self.is_still(value):
-            return None
-        while value is not None and value.const_value is None and is_op(node := value.producer(), *_STILL):
-            assert node is not None
-            value = node.inputs[0]
-        return value
 
 
 def is_input(value: ir.Value) -> bool:
