@@ -13,7 +13,7 @@ from torch import nn
 from ..common import console
 from ..common.bundle import Range
 from ..common.errors import UserError
-from .batches import answer, checked
+from .batches import ask, checked
 from .calibrators import Histogram, Peak
 from .config import CalibrateConfig
 from .quantizers import activations, enabled
@@ -67,7 +67,7 @@ def _collect(
     watching, bar = _watching(model, quantizers, calibrators), console.progress(label, _count(loader, config))
     with watching, torch.no_grad(), bar as advance:
         for index, inputs, _ in checked(islice(iter(_iterable(loader)), config.batches), "calibration"):
-            answer(model, inputs.to(device), f"calibration loader, batch {index}")
+            ask(model, inputs.to(device), f"calibration loader, batch {index}")
             advance(1)
 
 

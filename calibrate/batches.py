@@ -70,6 +70,30 @@ def _first_bad(inputs: torch.Tensor) -> str:
     return f"sample {int(bad.int().argmax())} of the batch"
 
 
+def ask(model: nn.Module | Callable[..., Any], inputs: torch.Tensor, where: str) -> Any:
+    """What the model returns for one batch, whatever it is.
+
+    Args:
+        model: takes the batch.
+        inputs: (N, ...).
+        where: loader and batch, for errors.
+
+    Raises:
+        UserError: the model refuses the batch.
+    """
+    try:
+        return model(inputs)
+    except TwofourError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"The model can't take this batch of shape {tuple(inputs.shape)} and type {inputs.dtype} "
+            f"({type(error).__name__}: {_short(error)}).",
+            where=where,
+            fix="Make the data's shape and the model's arguments fit, or take a smaller batch if memory ran out.",
+        ) from error
+
+
 def answer(model: nn.Module | Callable[..., Any], inputs: torch.Tensor, where: str) -> torch.Tensor:
     """The model's logits for one batch.
 
@@ -81,17 +105,7 @@ def answer(model: nn.Module | Callable[..., Any], inputs: torch.Tensor, where: s
     Raises:
         UserError: the model refuses the batch, or what it returns is no tensor.
     """
-    try:
-        logits = model(inputs)
-    except TwofourError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f"The model can't take this batch of shape {tuple(inputs.shape)} and type {inputs.dtype} "
-            f"({type(error).__name__}: {_short(error)}).",
-            where=where,
-            fix="Make the data's shape and the model's arguments fit, or take a smaller batch if memory ran out.",
-        ) from error
+    logits = ask(model, inputs, where)
     if not isinstance(logits, torch.Tensor):
         raise UserError(
             f"The model returned {type(logits).__name__}, not one tensor of logits.",
@@ -106,4 +120,4 @@ def _short(error: Exception) -> str:
     return lines[0] if lines else "no message"
 
 
-__all__ = ["answer", "checked"]
+__all__ = ["answer", "ask", "checked"]

@@ -1,0 +1,103 @@
+"""docs/architectures.md, from benchmarks/results/architectures.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+EXPORTERS = ("dynamo", "torchscript")
+HEAD = """# Architectures
+
+Made by `python benchmarks/architectures` from `benchmarks/results/architectures.json`. Each network has fresh weights
+and the published structure, smaller as the table says. It is pruned to 2:4 in one shot, quantized with the default
+placement, calibrated on crops of photographs (the generator: on its noise), exported by each exporter with a batch of
+2, and run by ONNX Runtime beside PyTorch's fake quantization.
+"""
+
+
+def page(results: dict[str, Any]) -> str:
+    """The whole page."""
+    found, rows = results["machine"], results["rows"]
+    versions = ", ".join(f"{name} {found['versions'][name]}" for name in ("onnxruntime", "torch"))
+    parts = [HEAD, f"Machine: {found['cpu']}, {found['cores']} cores; {versions}, "
+             f"transformers {results['transformers']}.",
+             "## What was exported", table(["architecture", "input", "size", "parameters", "MACs", "of them eligible"],
+                                           [_network(row) for row in rows]),
+             _ELIGIBLE, "## Each exporter", table(_EXPORT, [line for row in rows for line in _exports(row)]), _LEGEND,
+             "## The same network from both", table(_SAME, [_same(row) for row in rows]), _reasons(rows)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+_ELIGIBLE = """MACs: multiply-accumulates with a weight, for one sample. Eligible: those of the layers that a sparse
+kernel can take (outputs in multiples of 8, a reduction axis in multiples of 16, no groups); all of them are 2:4 in the
+exported files."""
+_EXPORT = ["architecture", "exporter", "Q, DQ", "lint", "same class %", "SNR dB", "noise floor: same class %, SNR dB",
+           "batch 1, 5", "other height and width", "seconds", "peak MB"]
+_LEGEND = """Lint: findings by severity (errors, warnings, notes). Same class and SNR: ONNX Runtime against PyTorch on
+32 inputs. The noise floor is PyTorch against itself with noise of 1e-5 on the inputs: no engine can be asked to be
+closer. Batch and other height and width: the file runs there and answers as PyTorch does. Seconds and memory are of the
+export alone, memory of the whole process."""
+_SAME = ["architecture", "quantizers' names", "scales", "weights' codes", "same class %", "SNR dB"]
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _network(row: dict[str, Any]) -> list[str]:
+    about = row["about"]
+    shape = " x ".join(map(str, row["shape"]))
+    if about is None:
+        return [row["name"], shape, row["size"], "", "", ""]
+    return [row["name"], shape, row["size"], f"{about['parameters'] / 1e6:.2f} M", f"{about['macs'] / 1e6:.1f} M",
+            f"{100 * about['eligible_share']:.1f} % ({about['eligible_layers']} of {about['layers']} layers)"]
+
+
+def _exports(row: dict[str, Any]) -> list[list[str]]:
+    return [[row["name"], exporter, *_export(row["exporters"][exporter])] for exporter in EXPORTERS]
+
+
+def _export(found: dict[str, Any]) -> list[str]:
+    if not found["exported"]:
+        return ["no: see below", *[""] * (len(_EXPORT) - 3)]
+    lint = ", ".join(str(found["lint"].get(severity, 0)) for severity in ("error", "warning", "note"))
+    floor = found["noise_floor"]
+    return [
+        f"{found['quantize']}, {found['dequantize']}", lint, *_alike(found["agreement"]), ", ".join(_alike(floor)),
+        ", ".join(_yes(entry) for entry in found["batches"].values()), _yes(found["sizes"]),
+        f"{found['seconds']:.1f}", f"{found['peak_memory_bytes'] / 1e6:.0f}",
+    ]
+
+
+def _alike(found: dict[str, Any]) -> list[str]:
+    ratio = "equal" if found["snr_db"] is None else f"{found['snr_db']:.1f}"
+    return [f"{100 * found['predictions']:.2f}", ratio]
+
+
+def _yes(entry: dict[str, Any]) -> str:
+    return "yes" if entry["runs"] else "no"
+
+
+def _same(row: dict[str, Any]) -> list[str]:
+    same = row["same"]
+    if same is None:
+        return [row["name"], "one of them is missing", *[""] * (len(_SAME) - 2)]
+    return [row["name"], *("same" if same[key] else "DIFFERENT" for key in ("names", "scales", "codes")),
+            *_alike(same["agreement"])]
+
+
+def _reasons(rows: list[dict[str, Any]]) -> str:
+    lines = []
+    for row in rows:
+        for exporter in EXPORTERS:
+            found = row["exporters"][exporter]
+            entries = {"": found} if not found["exported"] else {
+                **{f", batch {size}": entry for size, entry in found["batches"].items() if not entry["runs"]},
+                **({} if found["sizes"]["runs"] else {", other height and width": found["sizes"]}),
+            }
+            lines += [f"- {row['name']}, {exporter}{what}: {entry.get('reason', 'another answer')}"
+                      for what, entry in entries.items()]
+    return "## What does not work, and why\n\n" + "\n".join(lines) if lines else ""
+
+
+__all__ = ["EXPORTERS", "page", "table"]
