@@ -15,7 +15,7 @@ from ..values import all_nodes, constant, input_at, is_op
 from .releases import Release
 from .types import node_type
 
-MOVES = tuple(sorted((MOVEMENT - {"Concat"}) | {"MaxPool"}))
+MOVES = tuple(sorted((MOVEMENT - {"Concat"}) | {"Cast", "MaxPool"}))
 RESHAPED = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 
 

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from twofour.export.graph.lint import predict
+
+
+def quantized(net, ins=256, outs=256, weight=None, **attributes):
+    layer = net.conv(net.pair("x", "in"), "layer", ins, outs, weight, **attributes)
+    return net.model(net.pair(net.op("Relu", [layer], "relu"), "out"))
+
+
+def test_a_layer_that_meets_every_condition(net):
+    [found] = predict(quantized(net))
+    assert (found.node, found.verdict, found.change) == ("layer", "will run sparse", None)
+    assert "only an engine proves it" in found.reason
+
+
+@pytest.mark.parametrize(("ins", "outs", "said"), [
+    (64, 256, "too small to gain (64 channels in"), (8, 8, "few channels (8 in"), (256, 320, "no multiples of 128"),
+])
+def test_channels(net, ins, outs, said):
+    [found] = predict(quantized(net, ins, outs))
+    assert found.verdict == "may"
+    assert said in found.reason
+    assert found.change
+
+
+def test_float_output(net):
+    layer = net.conv(net.pair("x", "in"), "layer", 256, 256)
+    [found] = predict(net.model(net.op("Softmax", [layer], "y")))
+    assert found.verdict == "may"
+    assert "read by Softmax" in found.reason
+    assert "Quantize its output" in found.change
+
+
+def test_float_weights(net):
+    weight = net.const("w", net.two_four((256, 256, 1, 1)))
+    [found] = predict(net.model(net.op("Conv", ["x", weight], "layer")))
+    assert found.verdict == "may"
+    assert "16 bits only" in found.reason
+
+
+@pytest.mark.parametrize(("weight", "attributes", "said"), [
+    (np.ones((256, 256, 1, 1)), {}, "16384 of 16384 groups"),
+    (np.ones((256, 3, 3, 3)), {}, "3 channels only"),
+    (np.ones((256, 1, 3, 3)), {"group": 256}, "depthwise"),
+    (np.ones((256, 30, 1, 1)), {}, "30 long"),
+])
+def test_what_rules_it_out(net, weight, attributes, said):
+    [found] = predict(quantized(net, weight=weight, **attributes))
+    assert found.verdict == "won't"
+    assert said in found.reason
+    assert found.change
+
+
+def test_groups_of_whole_fours_may(net):
+    [found] = predict(quantized(net, 256, 512, net.two_four((512, 128, 1, 1)), group=2))
+    assert found.verdict == "may"
+    assert "2 groups of 128 channels" in found.reason
+
+
+def test_weights_that_are_computed(net):
+    net.inputs["w"] = (1, [16, 16, 1, 1])
+    [found] = predict(net.model(net.op("Conv", ["x", "w"], "layer")))
+    assert (found.verdict, found.reason) == ("won't", "its weights are computed while the network runs")
+
+
+def test_a_product_of_two_activations_is_no_layer(net):
+    assert predict(net.model(net.op("MatMul", ["x", "x"], "y"))) == []
+
+
+def test_layers_without_names_are_told_apart(net):
+    model = net.model(net.sound())
+    for node in model.graph:
+        node.name = None
+    assert [found.node for found in predict(model)] == ["net.1", "net.2"]
