@@ -1,26 +1,40 @@
-"""What a recipe says about calibration. Imports no torch."""
+"""What a recipe says about quantizers and their calibration. Imports no torch."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ..common.schema import Document
 
+Policy = Literal["tensorrt", "tensorrt-sparse", "weights-and-inputs", "onnxruntime"]
+
 
 class CalibrateConfig(Document):
-    """How the activations' ranges are chosen; weights always take their largest magnitude per output channel.
+    """Where quantizers go, and how the activations' ranges are chosen.
+
+    Weights always take their largest magnitude per output channel.
 
     Attributes:
+        placement: `tensorrt`, `tensorrt-sparse`, `weights-and-inputs`, `onnxruntime`, or a list of these and of
+            shell-style patterns on quantizers' names, applied in order; `!` before a pattern takes away.
         method: `max`, `percentile`, `entropy` (least KL divergence) or `mse` (least squared error).
         batches: batches of the calibration loader that are looked at, or None for all.
         percentile: share of the values kept by `percentile`, in percent.
     """
 
+    placement: Policy | list[str] = "tensorrt"
     method: Literal["max", "percentile", "entropy", "mse"] = "entropy"
     batches: Annotated[int, Field(ge=1, strict=True)] | None = None
     percentile: Annotated[float, Field(gt=0, le=100)] = 99.99
 
+    @field_validator("placement")
+    @classmethod
+    def _says_something(cls, value: Policy | list[str]) -> Policy | list[str]:
+        if isinstance(value, list) and not all(entry.removeprefix("!") for entry in value or [""]):
+            raise ValueError("a list needs at least one pattern, none of them empty, such as [tensorrt, '!head.*']")
+        return value
 
-__all__ = ["CalibrateConfig"]
+
+__all__ = ["CalibrateConfig", "Policy"]

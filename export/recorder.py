@@ -64,10 +64,11 @@ class Recorder:
     def layers(self, inputs: Mapping[str, Array], names: set[str]) -> dict[str, Array]:
         """`tensors/<quantizer>` for each activation quantizer of `names`, and `outputs/<name>`, for the same inputs."""
         seen: dict[str, Array] = {}
+        read: dict[str, list[torch.Tensor]] = {}
         with ExitStack() as hooks:
             for name, module in self.network.named_modules():
                 if is_quantizer(module) and is_enabled(module):
-                    handle = module.register_forward_hook(_keeper(name, seen))
+                    handle = module.register_forward_hook(_keeper(name, seen, read))
                     hooks.callback(handle.remove)
             outputs = self._call(inputs)
         kept = {f"tensors/{name}": value for name, value in seen.items() if name in names}
@@ -83,9 +84,12 @@ class Recorder:
         return agreement(outputs, self.answer(disturbed, "noise floor"))
 
 
-def _keeper(name: str, seen: dict[str, Array]) -> Any:
-    def keep(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        number = 0
+def _keeper(name: str, seen: dict[str, Array], read: dict[str, list[torch.Tensor]]) -> Any:
+    def keep(_module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        before, number = read.setdefault(name, []), 0
+        if any(tensor is inputs[0] for tensor in before):  # the graph has one pair for it too
+            return
+        before.append(inputs[0])
         while (key := f"{name}#{number}" if number else name) in seen:
             number += 1
         seen[key] = output.detach().cpu().numpy()

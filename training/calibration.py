@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from ..calibrate.batches import checked
 from ..calibrate.config import CalibrateConfig
 from ..common import files
 from ..common.bundle import Layer
+from ..common.errors import UserError
 from .config import DataConfig, LayersConfig, ModelConfig
 from .eligibility import list_layers
 from .evaluate import evaluate, say_metrics
 from .factory import build_data, build_model
 from .masks import found_masks
-from .restore import LAYERS, METRICS, WEIGHTS, load_stage, read_layers, read_masks, write_masks, write_ranges
+from .restore import (
+    LAYERS,
+    METRICS,
+    WEIGHTS,
+    load_stage,
+    read_layers,
+    read_masks,
+    write_masks,
+    write_placement,
+    write_ranges,
+)
 from .seeds import seed_all
 from .weights import save_tensors
 
@@ -29,7 +42,7 @@ def calibration_stage(
     Args:
         model: where the network comes from.
         data: whose calibration loader chooses the ranges and whose validation loader measures the result.
-        config: method and number of batches.
+        config: placement of the quantizers, method and number of batches.
         source: folder of the training stage before, or None for the model's own weights.
         folder: the stage's own; made if need be.
         seed: the recipe's.
@@ -41,18 +54,20 @@ def calibration_stage(
         UserError: data or weights can't be used; the batch or the file is named.
     """
     from ..calibrate.calibrate import calibrate
-    from .quantize import insert
+    from .quantize import place
 
     loaders = build_data(data)
     seed_all(seed, "calibrate", 0)
     network = load_stage(model, source) if source else build_model(model).eval()
     masks, layers = _sparsity(network, source)
-    insert(network)
+    sparse = [layer.name for layer in list_layers(network, LayersConfig()) if layer.sparse]
+    placement = place(network, config.placement, _example(loaders.calibration), [*sparse, *_pruned(layers)])
     seed_all(seed, "calibrate", 1, loaders.calibration)
     ranges = calibrate(network, loaders.calibration, config)
     metrics = evaluate(network, loaders.val, stage="calibrate")
     save_tensors(folder / WEIGHTS, network.state_dict())
     write_ranges(folder, ranges)
+    write_placement(folder, placement)
     write_masks(folder, masks, layers)
     files.write_json(folder / METRICS, metrics)
     say_metrics("calibrated", metrics)
@@ -65,6 +80,17 @@ def _sparsity(network: nn.Module, source: Path | None) -> tuple[dict[str, torch.
     layers = list_layers(network, LayersConfig())
     masks = found_masks(network, layers)
     return masks, [_as_found(layer, f"{layer.name}.weight" in masks) for layer in layers]
+
+
+def _pruned(layers: Sequence[Layer]) -> list[str]:
+    return [layer.name for layer in layers if layer.sparse]
+
+
+def _example(loader: Iterable[Any]) -> torch.Tensor:
+    """Two samples of the first batch; calibration itself says what is wrong with a loader."""
+    for _, inputs, _ in checked(loader, "calibration"):
+        return inputs[:2]
+    raise UserError("The loader is empty.", where="calibration loader", fix="Let it give at least one batch.")
 
 
 def _as_found(layer: Layer, sparse: bool) -> Layer:

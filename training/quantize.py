@@ -2,69 +2,140 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
 from ..calibrate.modelopt import QuantizerAttributeConfig, QuantModuleRegistry, TensorQuantizer
 from ..calibrate.quantizers import enabled
+from ..common import console
 from ..common.bundle import Range
 from ..common.errors import UserError
 from .layers import Add
+from .placement.check import complain
+from .placement.interception import Operation, attach, listen
+from .placement.modules import by_module
+from .placement.operations import OUTPUT, WEIGHTED
+from .placement.placement import Placement
+from .placement.plan import UNTRACED, plan
 
-_PER_CHANNEL = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _PER_TENSOR = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_ACTIVATION = {"num_bits": 8, "axis": None}
 
 
-def insert(model: nn.Module) -> nn.Module:
+def place(model: nn.Module, policy: str | list[str], example: Any, sparse: Iterable[str] = ()) -> Placement:
+    """Decide where quantizers go and insert them, in place.
+
+    The placement is first tried on a copy: what it computes with quantizers that are off must be what the network
+    computes. Where that fails, or the network can't be traced, quantizers go to the weighted layers' inputs and weights
+    alone, and a warning says so.
+
+    Args:
+        model: without quantizers.
+        policy: see `plan`.
+        example: a small batch, as forward() takes it.
+        sparse: paths of the layers that can be 2:4, for `tensorrt-sparse`.
+
+    Returns:
+        The placement, from which `insert` does the same again.
+
+    Raises:
+        UserError: it has quantizers already, no layer that can have one, or a pattern matches no quantizer.
+    """
+    _refuse_quantized(model)
+    placement = _planned(model, policy, example, sparse)
+    insert(model, placement)
+    if placement.missed:
+        console.warn(f"Not quantized, though the placement would have: {'; '.join(placement.missed)}.")
+    return placement
+
+
+def _planned(model: nn.Module, policy: str | list[str], example: Any, sparse: Iterable[str]) -> Placement:
+    if isinstance(policy, str) and policy in UNTRACED:
+        return by_module(model, policy)
+    try:
+        placement = plan(model, policy, example, sparse)
+        trial = insert(copy.deepcopy(model), placement)
+        trouble = complain(model, trial, enabled(trial), example)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a network does that can't be traced
+        trouble = f"{type(error).__name__}: {str(error).strip()[:200]}"
+    if not trouble:
+        return placement
+    console.warn(
+        f"The network can't be traced for the placement ({trouble}). Only inputs and weights of its weighted layers "
+        "are quantized: sums, concatenations, pooling and attention products stay float."
+    )
+    return by_module(model, "weights-and-inputs")
+
+
+def insert(model: nn.Module, placement: Placement | None = None) -> nn.Module:
     """Insert INT8 fake quantizers, in place.
 
     Weights of Conv and Linear: symmetric per output channel (axis 0), codes -127 to 127; ConvTranspose: per tensor.
-    Inputs of those layers and both summands of `Add`: symmetric per tensor. Subclasses of these layers, and layers
-    whose weight another module reads (inside `nn.MultiheadAttention`), are left alone.
+    Activations: symmetric per tensor.
+
+    Args:
+        model: without quantizers.
+        placement: where they go. Defaults to inputs and weights of all weighted layers and both summands of `Add`.
 
     Returns:
         `model` itself; its quantizers have no range yet.
 
     Raises:
-        UserError: it has quantizers already, or no layer that can have one.
+        UserError: it has quantizers already, no layer that can have one, or the placement is another network's.
     """
-    if enabled(model):
-        raise UserError("This network has quantizers already.", where="model", fix="Give a network without them.")
-    hidden = _read_by_others(model)
-    for module in list(model.modules()):
-        if isinstance(module, Add):
-            module.input_quantizer_a, module.input_quantizer_b = _activation(), _activation()
-        elif type(module) in _PER_CHANNEL + _PER_TENSOR and module not in hidden:
-            _convert(module)
+    _refuse_quantized(model)
+    placement = placement or by_module(model)
+    try:
+        for site in placement.sites:
+            model.get_submodule(site.module).add_module(site.name, Operation(site.kind, site.index))
+        layers = {name.rpartition(".")[0] for names in placement.quantizers for name in names}
+        for path in sorted(layers):
+            _prepare(model.get_submodule(path))
+        for names in placement.quantizers:
+            _share(model, names)
+    except AttributeError as error:
+        raise UserError(f"The placement doesn't fit the network: {error}.", where="placement.json") from error
     if not enabled(model):
         raise UserError("This network has no Conv, Linear or ConvTranspose layer to quantize.", where="model")
+    if placement.sites:
+        listen(model)
     return model
 
 
-def _read_by_others(model: nn.Module) -> set[nn.Module]:
-    return {
-        child
-        for module in model.modules()
-        if isinstance(module, nn.MultiheadAttention)
-        for child in module.modules()
-        if child is not module
-    }
+def _refuse_quantized(model: nn.Module) -> None:
+    if enabled(model):
+        raise UserError("This network has quantizers already.", where="model", fix="Give a network without them.")
 
 
-def _convert(module: nn.Module) -> None:
-    axis = 0 if isinstance(module, _PER_CHANNEL) else None
-    converted = QuantModuleRegistry.convert(module)
-    weight = QuantizerAttributeConfig(num_bits=8, axis=axis, narrow_range=True)
-    converted.weight_quantizer.set_from_attribute_config(weight)
-    converted.input_quantizer.set_from_attribute_config(QuantizerAttributeConfig(**_ACTIVATION))
+def _prepare(module: nn.Module) -> None:
+    if type(module) in WEIGHTED:
+        converted = QuantModuleRegistry.convert(module)
+        for quantizer in (converted.input_quantizer, converted.weight_quantizer, converted.output_quantizer):
+            quantizer.disable()
 
 
-def _activation() -> nn.Module:
-    quantizer: nn.Module = TensorQuantizer(QuantizerAttributeConfig(**_ACTIVATION))
-    return quantizer
+def _share(model: nn.Module, names: list[str]) -> None:
+    """One quantizer under all of these names."""
+    shared: nn.Module | None = None
+    for name in names:
+        path, _, own = name.rpartition(".")
+        module = model.get_submodule(path)
+        if own == "weight_quantizer":
+            axis = None if isinstance(module, _PER_TENSOR) else 0
+            weight = QuantizerAttributeConfig(num_bits=8, axis=axis, narrow_range=True)
+            module.weight_quantizer.set_from_attribute_config(weight)  # type: ignore[union-attr,operator]
+            module.weight_quantizer.enable()  # type: ignore[union-attr,operator]
+            continue
+        shared = shared or TensorQuantizer(QuantizerAttributeConfig(num_bits=8, axis=None))
+        native = isinstance(module, (*WEIGHTED, Operation)) or (isinstance(module, Add) and own != OUTPUT)
+        module.add_module(own, shared)
+        if not native:
+            attach(module, own)
 
 
 def set_ranges(model: nn.Module, ranges: Iterable[Range]) -> None:
@@ -95,4 +166,4 @@ def _amax(model: nn.Module, entry: Range) -> torch.Tensor:
     return amax.view(shape) if amax.numel() > 1 else amax.reshape(())
 
 
-__all__ = ["enabled", "insert", "set_ranges"]
+__all__ = ["enabled", "insert", "place", "set_ranges"]

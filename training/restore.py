@@ -14,6 +14,7 @@ from ..common.bundle import Layer, Range
 from ..common.errors import UserError
 from .config import ModelConfig
 from .factory import build_model
+from .placement.placement import PLACEMENT, Placement
 from .seeds import steady
 from .weights import fit_state, read_tensors, save_tensors
 
@@ -27,7 +28,8 @@ def load_stage(model: ModelConfig, folder: Path) -> nn.Module:
 
     Args:
         model: the recipe's factory and arguments; its own weights are not read.
-        folder: of the stage; where it has ranges, quantizers are inserted.
+        folder: of the stage; where it has ranges, quantizers are inserted as its placement says, and with no placement
+            at the weighted layers and `Add`.
 
     Returns:
         The network on the CPU, in eval mode.
@@ -40,7 +42,7 @@ def load_stage(model: ModelConfig, folder: Path) -> nn.Module:
     if (folder / RANGES).is_file():
         from .quantize import insert, set_ranges
 
-        set_ranges(insert(network), read_ranges(folder))
+        set_ranges(insert(network, read_placement(folder)), read_ranges(folder))
     fit_state(network, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
     return network.eval()
 
@@ -52,6 +54,26 @@ def read_ranges(folder: Path) -> list[Range]:
         UserError: `ranges.json` is missing or damaged.
     """
     return _read(folder / RANGES, TypeAdapter(list[Range]))
+
+
+def read_placement(folder: Path) -> Placement | None:
+    """Where the quantizers are; None where the folder doesn't say.
+
+    Raises:
+        UserError: `placement.json` is damaged.
+    """
+    path = folder / PLACEMENT
+    if not path.is_file():
+        return None
+    try:
+        return Placement.model_validate(files.read_json(path))
+    except ValidationError as error:
+        raise _damaged(path, error) from error
+
+
+def write_placement(folder: Path, placement: Placement) -> None:
+    """Write `placement.json`."""
+    files.write_json(folder / PLACEMENT, placement.model_dump())
 
 
 def read_layers(folder: Path) -> list[Layer]:
@@ -67,9 +89,11 @@ def _read(path: Path, kind: TypeAdapter[list[Layer]] | TypeAdapter[list[Range]])
     try:
         return kind.validate_python(files.read_json(path))
     except ValidationError as error:
-        raise UserError(
-            f"This file is damaged ({error.errors()[0]['msg']}).", where=str(path), fix="Run its stage again."
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: ValidationError) -> UserError:
+    return UserError(f"This file is damaged ({error.errors()[0]['msg']}).", where=str(path), fix="Run its stage again.")
 
 
 def read_masks(folder: Path) -> dict[str, torch.Tensor]:
@@ -90,6 +114,6 @@ def write_ranges(folder: Path, ranges: Sequence[Range]) -> None:
 
 
 __all__ = [
-    "LAYERS", "MASKS", "METRICS", "RANGES", "WEIGHTS", "load_stage", "read_layers", "read_masks", "read_ranges",
-    "write_masks", "write_ranges",
+    "LAYERS", "MASKS", "METRICS", "PLACEMENT", "RANGES", "WEIGHTS", "load_stage", "read_layers", "read_masks",
+    "read_placement", "read_ranges", "write_masks", "write_placement", "write_ranges",
 ]

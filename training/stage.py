@@ -27,8 +27,10 @@ from .restore import (
     load_stage,
     read_layers,
     read_masks,
+    read_placement,
     read_ranges,
     write_masks,
+    write_placement,
     write_ranges,
 )
 from .seeds import seed_all
@@ -147,6 +149,9 @@ def _write(
         write_masks(folder, masks, layers)
     if request.train.stage == "qat" and request.student:
         write_ranges(folder, read_ranges(request.student))
+        placement = read_placement(request.student)
+        if placement is not None:
+            write_placement(folder, placement)
 
 
 __all__ = ["StageRequest", "forget", "train_stage"]

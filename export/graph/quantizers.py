@@ -40,7 +40,8 @@ def insert_quantizers(quantizers: Mapping[str, Quantizer]) -> Pass:
     """The pass that replaces every marker.
 
     Quantizer `NAME` becomes the nodes `NAME/QuantizeLinear` and `NAME/DequantizeLinear`, the values `NAME/codes` and
-    `NAME` and the initializers `NAME/scale` and `NAME/zero_point`; used a second time it is `NAME#1`.
+    `NAME` and the initializers `NAME/scale` and `NAME/zero_point`. Used on a second tensor it is `NAME#1`; a second
+    use on the same tensor reads the pair that is there.
 
     Args:
         quantizers: by the name that their markers carry.
@@ -49,11 +50,16 @@ def insert_quantizers(quantizers: Mapping[str, Quantizer]) -> Pass:
     def insert(model: ir.Model) -> int:
         markers = [node for node in model.graph if node.domain == DOMAIN and node.op_type == MARKER]
         uses: Counter[str] = Counter()
+        done: dict[tuple[str, ir.Value | None], ir.Value] = {}
         for marker in markers:
             name = marker.attributes["name"].as_string()
             if name not in quantizers:
                 raise TwofourError(f"The graph asks for a quantizer {name!r} that is not known.")
-            _expand(marker, quantizers[name], name + (f"#{uses[name]}" if uses[name] else ""))
+            source = marker.inputs[0]
+            if (name, source) in done:
+                replace_node(marker, done[name, source])
+                continue
+            done[name, source] = _expand(marker, quantizers[name], name + (f"#{uses[name]}" if uses[name] else ""))
             uses[name] += 1
         model.graph.opset_imports.pop(DOMAIN, None)
         model.opset_imports.pop(DOMAIN, None)
@@ -62,7 +68,7 @@ def insert_quantizers(quantizers: Mapping[str, Quantizer]) -> Pass:
     return Pass("insert_quantizers", insert, "added")
 
 
-def _expand(marker: ir.Node, quantizer: Quantizer, name: str) -> None:
+def _expand(marker: ir.Node, quantizer: Quantizer, name: str) -> ir.Value:
     graph, source = marker.graph, marker.inputs[0]
     assert isinstance(graph, ir.Graph)
     assert source is not None
@@ -73,7 +79,9 @@ def _expand(marker: ir.Node, quantizer: Quantizer, name: str) -> None:
     else:
         weight, scale = pin(weight, quantizer)
         source = _store(graph, marker, source, weight)
-    replace_node(marker, _pair(marker, source, scale, quantizer.axis, name))
+    pair = _pair(marker, source, scale, quantizer.axis, name)
+    replace_node(marker, pair)
+    return pair
 
 
 def scale_of(amax: Array) -> Array:

@@ -1,0 +1,1 @@
+"""Where quantizers go: decided on the network as it computes, before quantization-aware training sees it."""
