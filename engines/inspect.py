@@ -85,12 +85,12 @@ def _graph(
     kind: Literal["onnx", "bundle", "engine"], context: Context, path: Path, sizes: dict[str, int], notes: list[str]
 ) -> Inspection:
     expected = predictions(context)
-    layers = [_layer(found, expected[node]) for node, found in context.sparsity.items()]
+    layers = [_layer(found, expected.get(node)) for node, found in context.sparsity.items()]
     return Inspection(kind=kind, path=str(path), sizes=sizes, layers=layers, qdq=count(context.model), notes=notes,
                       findings=examine(context))
 
 
-def _layer(found: Sparsity, expected: Prediction) -> InspectedLayer:
+def _layer(found: Sparsity, expected: Prediction | None) -> InspectedLayer:
     return InspectedLayer(
         name=found.name, op=found.op, shape=list(found.shape), two_four=found.two_four, groups=found.groups,
         violations=found.violations, zeros=found.zeros, quantized=found.quantized, reason=found.reason,

@@ -338,6 +338,34 @@ def test_profile_and_validate_say_when_there_is_no_engine(twofour, capsys, tmp_p
     assert "none.onnx" in refused(twofour, capsys, "inspect", tmp_path / "none.onnx")
 
 
+def test_inspect_fails_on_findings_that_are_as_bad_as_asked(twofour, capsys, finished):
+    bundle = finished / "bundle"
+    assert twofour("inspect", bundle, "--fail-on", "error", "--tensorrt", "10.12") == 0
+    shown = capsys.readouterr().out
+    assert "findings: " in shown
+    assert "predictions, which only an engine proves" in shown
+    assert "SPARSE005" in refused(twofour, capsys, "inspect", bundle, "--fail-on", "note", code=3)
+    assert twofour("inspect", bundle, "--json", "--fail-on", "note") == 3
+    found = json.loads(capsys.readouterr().out)
+    assert {"id", "severity", "node", "text", "why", "fix"} == set(found["findings"][0])
+    assert {layer["prediction"]["verdict"] for layer in found["layers"]} <= {"will run sparse", "may", "won't"}
+
+
+def test_inspect_of_a_graph_that_the_parser_refuses(twofour, capsys, tmp_path):
+    info = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [4]) for name in ("x", "y")]
+    node = onnx.helper.make_node("Unique", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "net", info[:1], info[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    assert twofour("inspect", tmp_path / "model.onnx") == 0
+    assert "OPS001" in refused(twofour, capsys, "inspect", tmp_path / "model.onnx", "--fail-on", "error", code=3)
+
+
+def test_inspect_says_what_it_does_not_know(twofour, capsys, tmp_path):
+    assert "Known are 10.12" in refused(twofour, capsys, "inspect", tmp_path, "--tensorrt", "9.1")
+    assert "no severity 'bad'" in refused(twofour, capsys, "inspect", tmp_path, "--fail-on", "bad")
+
+
 def test_doctor_finds_what_is_there(twofour, capsys):
     assert twofour("doctor", "--json") == 0
     found = {item["name"]: item["state"] for item in json.loads(capsys.readouterr().out)}

@@ -85,7 +85,7 @@ def surroundings(model: ir.Model) -> dict[str, Surroundings]:
 def node_surroundings(nodes: Sequence[ir.Node], origins: Origins) -> dict[ir.Node, Surroundings]:
     """The same by node, for graphs whose nodes have no names; `nodes` in the graph's order."""
     readers = float_readers(nodes, origins)
-    return {node: _of(node, readers[node.outputs[0]], origins) for node in nodes if is_op(node, *WEIGHTED)}
+    return {node: surround(node, readers[node.outputs[0]], origins) for node in nodes if is_op(node, *WEIGHTED)}
 
 
 def computed_weights(model: ir.Model) -> list[Sparsity]:
@@ -101,7 +101,8 @@ def _computed(node: ir.Node) -> Sparsity:
                     zeros=0.0, quantized=False, reason="its weights are computed while the network runs")
 
 
-def _of(node: ir.Node, float_reader: str | None, origins: Origins) -> Surroundings:
+def surround(node: ir.Node, float_reader: str | None, origins: Origins) -> Surroundings:
+    """`Surroundings` of one weighted node."""
     steady = _constant(node, origins)
     data = 1 if steady and origins.settled(input_at(node, 0)) else 0
     return Surroundings(
@@ -133,8 +134,9 @@ def _float_reader(value: ir.Value, known: Mapping[ir.Value, str | None], origins
             continue
         if not is_op(reader, *EPILOGUE, *_RESHAPED) or _meets_float(reader, value, origins):
             return reader.op_type
-        if (further := known.get(reader.outputs[0])) is not None:
-            return further
+        further = [found for output in reader.outputs[:1] if (found := known.get(output)) is not None]
+        if further:
+            return further[0]
     return None
 
 
@@ -145,5 +147,6 @@ def _meets_float(reader: ir.Node, value: ir.Value, origins: Origins) -> bool:
 
 
 __all__ = [
-    "EPILOGUE", "Origins", "Surroundings", "computed_weights", "float_readers", "node_surroundings", "surroundings",
+    "EPILOGUE", "Origins", "Surroundings", "computed_weights", "float_readers", "node_surroundings", "surround",
+    "surroundings",
 ]

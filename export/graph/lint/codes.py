@@ -134,7 +134,7 @@ def _of_bias(node: ir.Node) -> str:
 
 
 def _few(zero: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
-    values = sorted({int(value) for value in zero.reshape(-1)[:1000].astype(np.int64)})
+    values = sorted({int(value) for value in np.nan_to_num(zero.reshape(-1)[:1000].astype(np.float64))})
     return str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
 
 

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..fusion import MOVEMENT
 from ..naming import WEIGHTED
-from ..surroundings import EPILOGUE, Origins, Surroundings, float_readers, node_surroundings
+from ..surroundings import EPILOGUE, Origins, Surroundings, float_readers, surround
 from ..two_four import Sparsity, judge
 from ..values import all_nodes, constant, input_at, is_op
 from .releases import Release
@@ -17,6 +17,7 @@ from .types import node_type
 
 MOVES = tuple(sorted((MOVEMENT - {"Concat"}) | {"Cast", "MaxPool"}))
 RESHAPED = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+MALFORMED = (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError, RecursionError)
 
 
 class Context:
@@ -26,7 +27,7 @@ class Context:
         model: the graph.
         release: of TensorRT; None for any.
         nodes: all, in the graph's order, those of inner graphs behind the node that holds them.
-        unreadable: the weighted nodes whose weights can't be read, and why.
+        unreadable: the weighted nodes that can't be read, and why, as far as anybody has asked for them.
     """
 
     def __init__(self, model: ir.Model, release: Release | None = None) -> None:
@@ -52,8 +53,8 @@ class Context:
         for node in self.weighted:
             try:
                 sparsity = judge(node)
-            except (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError, RecursionError) as error:
-                self.unreadable[node] = str(error) or type(error).__name__
+            except MALFORMED as error:
+                self.unreadable[node] = describe(error)
                 continue
             if sparsity is not None:
                 found[node] = sparsity
@@ -72,7 +73,14 @@ class Context:
     @cached_property
     def surroundings(self) -> dict[ir.Node, Surroundings]:
         """Of the weighted nodes."""
-        return node_surroundings(self.nodes, self.origins)
+        found = {}
+        for node in self.weighted:
+            try:
+                found[node] = surround(node, self.float_readers[node.outputs[0]], self.origins)
+            except MALFORMED as error:
+                self.unreadable[node] = describe(error)
+                found[node] = Surroundings()
+        return found
 
     @cached_property
     def float_readers(self) -> dict[ir.Value, str | None]:
@@ -178,9 +186,14 @@ class Context:
         return found
 
 
+def describe(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def is_input(value: ir.Value) -> bool:
     """Whether it is an input of a graph, and not a stored constant."""
     return value.producer() is None and value.const_value is None
 
 
-__all__ = ["MOVES", "RESHAPED", "Context", "is_input"]
+__all__ = ["MALFORMED", "MOVES", "RESHAPED", "Context", "describe", "is_input"]

@@ -47,6 +47,8 @@ def predictions(context: Context) -> dict[ir.Node, Prediction]:
     found = {}
     for node in context.weighted:
         around, weight = context.surroundings[node], context.sparsity.get(node)
+        if node in context.unreadable:
+            continue
         if weight is not None:
             found[node] = _of(node, weight, around)
         elif not around.constant and not is_op(node, "MatMul"):

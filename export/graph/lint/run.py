@@ -9,7 +9,7 @@ import onnx_ir as ir
 from .axes import axes
 from .catalogue import ALL, UNREADABLE
 from .codes import codes
-from .context import Context
+from .context import MALFORMED, Context, describe
 from .finding import Finding, by_severity
 from .hops import float_hop, float_layer, float_output
 from .operators import element_types, operators, opsets
@@ -25,7 +25,6 @@ _NODE_RULES: tuple[Callable[[ir.Node, Context], Iterator[Finding]], ...] = (
     operators, restrictions, codes, scales, mixed_types, axes, pairs, parted, half_quantized, residual, concat,
     float_hop, float_layer, float_output, pattern,
 )
-_MALFORMED = (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 def lint(model: ir.Model, release: str | None = None) -> list[Finding]:
@@ -60,10 +59,10 @@ def _of_node(node: ir.Node, context: Context) -> list[Finding]:
     try:
         for rule in _NODE_RULES:
             found += rule(node, context)
-    except _MALFORMED as error:
-        found.append(UNREADABLE.at(node, f"this {node.op_type} can't be read ({str(error) or type(error).__name__})"))
+    except MALFORMED as error:
+        found.append(UNREADABLE.at(node, f"this {node.op_type} can't be read ({describe(error)})"))
     if node in context.unreadable:
-        found.append(UNREADABLE.at(node, f"its weight can't be read ({context.unreadable[node]})"))
+        found.append(UNREADABLE.at(node, f"it can't be read ({context.unreadable[node]})"))
     return found
 
 

@@ -64,7 +64,8 @@ OPERATORS = ["Add", "Clip", "Concat", "Conv", "ConvTranspose", "DequantizeLinear
              "QLinearConv", "QuantizeLinear", "ReduceMean", "Relu", "Reshape", "Resize", "TopK", "Transpose"]
 VALUES = ["x", "", "scalar", "empty", "vector", "matrix", "kernel", "codes", "nan"]
 ATTRIBUTES = {
-    "axis": st.integers(-9, 9), "block_size": st.integers(-1, 4), "group": st.integers(-1, 4),
+    "axis": st.integers(-9, 9), "block_size": st.integers(-1, 4),
+    "group": st.one_of(st.integers(-1, 4), st.text(max_size=3)),
     "perm": st.lists(st.integers(-5, 5), max_size=4), "dilations": st.lists(st.integers(-1, 2), max_size=3),
     "mode": st.sampled_from(["cubic", "linear"]), "transB": st.integers(-1, 2), "to": st.integers(-1, 40),
     "output_dtype": st.integers(-1, 40), "sorted": st.floats(0, 1), "dtype": st.text(max_size=3),
@@ -85,5 +86,7 @@ def test_no_graph_of_nonsense_breaks_it(nets, data):
         names = data.draw(st.sets(st.sampled_from(sorted(ATTRIBUTES)), max_size=3))
         attributes = {name: value for name in sorted(names) if (value := data.draw(ATTRIBUTES[name])) != []}
         known.append(net.op(data.draw(st.sampled_from(OPERATORS)), inputs, f"v{index}", **attributes))
-    found = lint(net.model(known[-1]))
+    model = net.model(known[-1])
+    found = lint(model)
+    assert isinstance(predict(model), list)
     assert all(one.id and one.text and one.fix for one in found)

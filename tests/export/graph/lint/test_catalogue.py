@@ -16,7 +16,8 @@ def test_ids_are_unique_and_say_their_family():
 
 
 def test_the_page_lists_the_same_rules_as_the_code():
-    rows = re.findall(r"^\| ((?:FILE|OPS|QDQ|FUSE|SPARSE)\d{3}) \| (\w+) \| (.*) \| (.*) \| (.*) \|$", PAGE, re.MULTILINE)
+    cells = r"((?:FILE|OPS|QDQ|FUSE|SPARSE)\d{3}) \| (\w+) \| (.*) \| (.*) \| (.*)"
+    rows = re.findall(rf"^\| {cells} \|$", PAGE, re.MULTILINE)
     assert sorted(rows) == sorted((rule.id, rule.severity, rule.title, rule.why, rule.fix) for rule in ALL)
 
 
