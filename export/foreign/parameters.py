@@ -7,9 +7,9 @@ import onnx_ir as ir
 
 from ..graph.passes import graph_pass
 from ..graph.values import Array, add_initializer, constant, input_at, integer, produced_by
-from .nodes import DEQUANTIZE, QUANTIZE, pairs_of
+from .nodes import QUANTIZE, pairs_of
 
-_UNSIGNED, _SIGNED = np.dtype(np.uint8), np.dtype(np.int8)
+_UNSIGNED = np.dtype(np.uint8)
 
 
 @graph_pass()
@@ -99,7 +99,7 @@ def _value(value: ir.Value | None) -> Array | None:
         return array
     if node.op_type in ("Identity", "Squeeze", "Flatten", "Reshape", "Unsqueeze"):
         found = _value(node.inputs[0])
-        return None if found is None or found.ndim > 1 and found.size > 1 else found.reshape(-1)
+        return None if found is None or (found.ndim > 1 and found.size > 1) else found.reshape(-1)
     if node.op_type == "Cast":
         found = _value(node.inputs[0])
         return None if found is None else found.astype(ir.DataType(node.attributes["to"].as_int()).numpy())
