@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import onnx_ir as ir
 
@@ -89,9 +89,14 @@ def fixed(name: str, how: str) -> UserError:
     )
 
 
-def pictures(inputs: Tensors, axes: Axes) -> Iterable[tuple[str, str, int]]:
-    """Input, name and axis of every dynamic height and width."""
-    return [(key, name, axis) for key in inputs for axis, name in axes[key].items() if name != "batch"]
+def pictures(axes: Axes) -> dict[str, dict[str, int]]:
+    """Of `height` and `width`, where they are dynamic: the axis, by input."""
+    found: dict[str, dict[str, int]] = {}
+    for key, named in axes.items():
+        for axis, name in named.items():
+            if name != "batch":
+                found.setdefault(name, {})[key] = axis
+    return found
 
 
 __all__ = ["Axes", "check_free", "dynamic_axes", "fixed", "name_axes", "pictures"]

@@ -22,8 +22,9 @@ from .graph.tidy import tidy
 from .graph.transposes import fold_weight_transposes
 from .qdq import marked_copy
 from .samples import Adapter, Tensors, named_inputs, named_outputs
+from .symbolic_int import symbolic_int
 from .tracers import captured, dynamo, torchscript
-from .trial import try_sizes
+from .trial import answers_at, compare_at
 
 _PREFIX = "network."
 
@@ -49,13 +50,16 @@ def export(network: nn.Module, example: object, config: ExportConfig) -> ir.Mode
     axes = dynamic_axes(inputs, config.dynamic)
     marked, quantizers = marked_copy(network, torchscript=config.exporter == "torchscript")
     adapter = Adapter(marked, list(inputs), by_name).eval()
-    model = _trace(adapter, inputs, axes, config)
+    doubted = config.exporter == "torchscript" or len(config.dynamic) > 1  # dynamo proves that the batch is free
+    outputs = _answer(adapter, inputs)
+    elsewhere = answers_at(network, inputs, axes, by_name=by_name) if doubted else []
+    model = _trace(adapter, inputs, list(outputs), axes, config)
+    name_axes(model, axes, outputs)
     _strip_prefix(model)
     for step in (tidy, insert_quantizers(quantizers), *_passes(model)):
         step(model)
     _check_complete(model, set(quantizers))
-    if config.exporter == "torchscript" or len(config.dynamic) > 1:  # dynamo proves that the batch is free
-        try_sizes(model, network, inputs, axes, by_name=by_name)
+    compare_at(model, elsewhere)
     return model
 
 
@@ -69,24 +73,42 @@ def _two_or_more(value: torch.Tensor) -> torch.Tensor:
     return torch.cat([value, value]) if len(value) == 1 else value[:2]
 
 
-def _trace(adapter: Adapter, inputs: Tensors, axes: Axes, config: ExportConfig) -> ir.Model:
-    with torch.no_grad():
-        outputs = _answer(adapter, inputs)
-        try:
-            with captured(io.StringIO()):
-                trace = dynamo if config.exporter == "dynamo" else torchscript
-                model = trace(adapter, inputs, list(outputs), axes, config.opset)
-        except Exception as error:  # whatever the exporter could not swallow is about the user's network
+def _trace(adapter: Adapter, inputs: Tensors, outputs: list[str], axes: Axes, config: ExportConfig) -> ir.Model:
+    try:
+        return _traced(adapter, inputs, outputs, axes, config)
+    except Exception as error:  # whatever the exporter could not swallow is about the user's network
+        if config.exporter == "torchscript":
             raise _untraceable(error, config) from error
-        check_free(model, axes)
-        name_axes(model, axes, outputs)
-        return model
+        return _retraced(adapter, inputs, outputs, axes, config, error)
+
+
+def _traced(adapter: Adapter, inputs: Tensors, outputs: list[str], axes: Axes, config: ExportConfig) -> ir.Model:
+    trace = dynamo if config.exporter == "dynamo" else torchscript
+    with torch.no_grad(), captured(io.StringIO()):
+        model = trace(adapter, inputs, outputs, axes, config.opset)
+    check_free(model, axes)
+    return model
+
+
+def _retraced(
+    adapter: Adapter, inputs: Tensors, outputs: list[str], axes: Axes, config: ExportConfig, error: Exception
+) -> ir.Model:
+    try:
+        with symbolic_int(adapter.network):
+            return _traced(adapter, inputs, outputs, axes, config)
+    except Exception:  # the first error is about the network as it is written
+        raise _untraceable(error, config) from error
+
+
+def _call(adapter: Adapter, inputs: Tensors) -> Tensors:
+    network = adapter.network
+    return named_outputs(network(**inputs) if adapter.by_name else network(*inputs.values()))
 
 
 def _answer(adapter: Adapter, inputs: Tensors) -> Tensors:
     try:
-        network = adapter.network
-        return named_outputs(network(**inputs) if adapter.by_name else network(*inputs.values()))
+        with torch.no_grad():
+            return _call(adapter, inputs)
     except UserError:
         raise
     except Exception as error:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
+from ..common import console
 from ..common.agreement import snr_db
+from ..common.errors import UserError
 from .dynamic import Axes, fixed, pictures
 from .graph.save import save
 from .samples import Tensors, named_outputs
@@ -26,35 +30,82 @@ Array = np.ndarray[Any, Any]
 _LEAST_DB = 3.0  # another function has about 0 dB; quantization noise of a deep network has 15 or more
 
 
-def try_sizes(model: ir.Model, network: nn.Module, inputs: Tensors, axes: Axes, *, by_name: bool) -> None:
-    """Run the graph with another batch, height and width, one at a time, and compare with PyTorch.
+@dataclass(frozen=True)
+class Elsewhere:
+    """What PyTorch answers at another size.
+
+    Attributes:
+        axis: what was changed: `batch`, `height` or `width`.
+        inputs: of that size.
+        answer: outputs by name.
+        odd: a size that shares no factor with the example's, which a graph may get wrong as long as it is said.
+    """
+
+    axis: str
+    inputs: Tensors
+    answer: dict[str, Array]
+    odd: bool = False
+
+
+def answers_at(network: nn.Module, inputs: Tensors, axes: Axes, *, by_name: bool) -> list[Elsewhere]:
+    """Ask PyTorch with another batch, height and width, one at a time.
 
     Args:
-        model: as exported.
-        network: what was exported, with its quantizers; it is not changed.
+        network: what is exported, with its quantizers; it is not changed.
         inputs: the example, two samples.
         axes: the dynamic axes of the inputs.
         by_name: forward() takes its inputs by keyword.
 
     Raises:
-        UserError: the network itself, or the graph, can't take such a size, or the graph answers something else.
+        UserError: the network itself takes only the example's size.
     """
-    asked = copy.deepcopy(network).cpu().float().eval()
+    asked, found = copy.deepcopy(network).cpu().float().eval(), []
+    for axis, changed in _sizes(inputs, axes):
+        found.append(Elsewhere(axis, changed, _pytorch(asked, changed, by_name, axis)))
+    for axis, changed in _odd_sizes(inputs, axes):
+        with suppress(UserError):  # many networks want multiples
+            found.append(Elsewhere(axis, changed, _pytorch(asked, changed, by_name, axis), odd=True))
+    return found
+
+
+def compare_at(model: ir.Model, elsewhere: list[Elsewhere]) -> None:
+    """Run the graph at those sizes and compare with PyTorch; of an odd size that it gets wrong there is a warning.
+
+    Raises:
+        UserError: the graph can't take such a size, or answers something else.
+    """
+    if not elsewhere:
+        return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         save(model, path)
         session = _session(path)
-        for axis, changed in _sizes(inputs, axes):
-            wanted = _pytorch(asked, changed, by_name, axis)
-            _compare(axis, wanted, _onnx(session, changed, axis))
+        for case in elsewhere:
+            try:
+                _compare(case.axis, case.answer, _onnx(session, case.inputs, case.axis))
+            except UserError as error:
+                if not case.odd:
+                    raise
+                console.warn(
+                    f"At an odd {case.axis} the graph does not answer as PyTorch does, since forward() decides on the "
+                    f"size: keep to multiples that the example's {case.axis} has too. ({error.what})"
+                )
 
 
 def _sizes(inputs: Tensors, axes: Axes) -> Iterator[tuple[str, Tensors]]:
     yield "batch", {name: torch.cat([value, value[:1]]) for name, value in inputs.items()}
     yield "batch", {name: value[:1] for name, value in inputs.items()}
-    for name in dict.fromkeys(name for _, name, _ in pictures(inputs, axes)):
-        at = {key: axis for key, other, axis in pictures(inputs, axes) if other == name}
+    for name, at in pictures(axes).items():
         yield name, {key: torch.cat([value, value], at[key]) if key in at else value for key, value in inputs.items()}
+
+
+def _odd_sizes(inputs: Tensors, axes: Axes) -> Iterator[tuple[str, Tensors]]:
+    for name, at in pictures(axes).items():
+        yield name, {key: _longer(value, at[key]) if key in at else value for key, value in inputs.items()}
+
+
+def _longer(value: torch.Tensor, axis: int) -> torch.Tensor:
+    return torch.cat([value, value.narrow(axis, 0, 1 + value.shape[axis] // 2 // 2 * 2)], axis)
 
 
 def _session(path: Path) -> Any:
@@ -101,4 +152,4 @@ def _line(error: Exception) -> str:
     return text[:200] if text else type(error).__name__
 
 
-__all__ = ["try_sizes"]
+__all__ = ["Elsewhere", "answers_at", "compare_at"]
