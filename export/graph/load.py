@@ -26,7 +26,15 @@ def load(path: Path) -> ir.Model:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _check_external(path, tensor)
     _check(path)
-    return ir.load(path)
+    return _parsed(path)
+
+
+def _parsed(path: Path) -> ir.Model:
+    try:
+        return ir.load(path)
+    except Exception as error:  # of several unrelated types, on what the checker lets pass, such as names of any bytes
+        raise UserError("This ONNX file is damaged: its graph can't be put together.", where=str(path),
+                        fix=_FIX) from error
 
 
 def _read(path: Path) -> onnx.ModelProto:

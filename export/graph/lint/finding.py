@@ -68,7 +68,8 @@ class Rule:
 
 def name_of(node: ir.Node) -> str:
     """A node's name, or its first output's where it has none."""
-    return node.name or (str(node.outputs[0].name) if node.outputs else node.op_type)
+    name: str | bytes = node.name or (str(node.outputs[0].name) if node.outputs else node.op_type)
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else name  # bytes: a damaged file's
 
 
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
