@@ -57,7 +57,7 @@ RULES = (BEFORE_NORM, BEFORE_ACTIVATION, HALF, MAIN_BRANCH, FLOAT_SKIP, CONCAT_S
 
 def parted(node: ir.Node, context: Context) -> Iterator[Finding]:
     """Q/DQ pairs between a layer and what belongs into its kernel."""
-    if not is_op(node, "BatchNormalization", *_ACTIVATIONS) or not node.inputs:
+    if not is_op(node, "BatchNormalization", *_ACTIVATIONS) or not node.inputs or _is_narrow(node):
         return
     layer = _quantized_layer(node.inputs[0], context)
     if layer is not None:
@@ -147,10 +147,14 @@ def _quantized_layer(value: ir.Value | None, context: Context) -> ir.Node | None
 
 
 def _unclipped(value: ir.Value | None) -> ir.Value | None:
-    """What a quantizer of a narrow range cuts off in front of its Q."""
+    """The value before what a quantizer of a narrow range cuts off in front of its Q."""
     node = None if value is None else value.producer()
-    named = is_op(node, "Clip") and node is not None and str(node.outputs[0].name).endswith("/clipped")
-    return node.inputs[0] if named and node is not None else value
+    return node.inputs[0] if node is not None and _is_narrow(node) else value
+
+
+def _is_narrow(node: ir.Node) -> bool:
+    """Whether a Clip is part of a quantizer and no activation; `insert_quantizers` names it so."""
+    return is_op(node, "Clip") and str(node.outputs[0].name).endswith("/clipped")
 
 
 def _computes_codes(layer: ir.Node, context: Context) -> bool:

@@ -488,6 +488,13 @@ def float_sum(net):
     return net.op("Sin", [net.op("Add", [net.pair("x", "a"), net.pair("x", "b")], "sum")], "y")
 
 
+@whole("FUSE002")
+def narrow_range(net):
+    first = net.pair(net.conv(net.pair("x", "in"), "net.1"), "once")
+    bounds = [net.const("low", np.float32(-1)), net.const("high", np.float32(1))]
+    return net.pair(net.op("Clip", [first, *bounds], "twice/clipped"), "twice")
+
+
 # sparsity
 
 
