@@ -21,11 +21,14 @@ class ModelConfig(Document):
             `transformers:NAME`.
         args: keyword arguments of the factory.
         weights: a state dict (`.safetensors`, or `.pt` read without unpickling code), or None for fresh weights.
+        patches: `linear` turns a patch embedding that is a convolution (kernel = stride) into unfold and Linear, which
+            can be 2:4; `conv` leaves it. Weights of either form fit both.
     """
 
     factory: str
     args: dict[str, Any] = {}
     weights: str | None = None
+    patches: Literal["linear", "conv"] = "linear"
 
 
 class DataConfig(Document):

@@ -14,6 +14,7 @@ from torch import nn
 from ..common.errors import TwofourError, UserError
 from .config import DataConfig, ModelConfig
 from .loaders import Data
+from .patches import patches_as_linear
 from .seeds import steady
 from .weights import load_weights
 from .zoo import ZOOS, build_from_zoo
@@ -40,6 +41,8 @@ def build_model(config: ModelConfig) -> nn.Module:
             f"The factory returned {type(built).__name__}, not a torch.nn.Module.",
             where=f"model.factory: {config.factory}",
         )
+    if config.patches == "linear":
+        patches_as_linear(built)
     if config.weights is not None:
         load_weights(built, config.weights)
     return built

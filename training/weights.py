@@ -14,6 +14,7 @@ from torch import nn
 
 from ..common import files
 from ..common.errors import UserError
+from .patches import fit_patches
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _SHOWN = 5
@@ -96,10 +97,12 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 def fit_state(model: nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
     """Load `state` into `model`, in place, all of it or nothing.
 
+    A patch embedding's weight fits as a convolution's and as a Linear's.
+
     Raises:
         UserError: names or shapes differ from the model's.
     """
-    own = model.state_dict()
+    own, state = model.state_dict(), fit_patches(model, state)
     missing, unexpected = [key for key in own if key not in state], [key for key in state if key not in own]
     if missing or unexpected:
         parts = [f"missing {_list(missing)}"] * bool(missing) + [f"unexpected {_list(unexpected)}"] * bool(unexpected)

@@ -56,6 +56,7 @@ class _Tracer(TorchFunctionMode):
         self.model, self.graph = model, Graph()
         self.names = {id(module): name for name, module in reversed(list(model.named_modules()))}
         self.stack: list[tuple[str, Counter[str]]] = []
+        self.read: list[list[torch.Tensor]] = []
         self.layer = 0  # how deep inside a layer that is one call
         self.numbers: dict[int, int] = {}
         self.kept: list[torch.Tensor] = []
@@ -65,7 +66,7 @@ class _Tracer(TorchFunctionMode):
             if isinstance(module, torch.jit.ScriptModule) and module is not self.model:
                 continue
             before = module.register_forward_pre_hook(self._enter, prepend=True, with_kwargs=True)
-            after = module.register_forward_hook(self._leave, with_kwargs=True)
+            after = module.register_forward_hook(self._leave)
             stack.callback(before.remove)
             stack.callback(after.remove)
         stack.enter_context(self)
@@ -80,18 +81,20 @@ class _Tracer(TorchFunctionMode):
     def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         if module is self.model and not self.stack:
             self.graph.inputs = {self.number(tensor) for tensor in _tensors((args, kwargs))}
+        self.read.append(_tensors((args, kwargs)))  # hooks of the layer itself may change them
         self.stack.append((self.names[id(module)], Counter()))
         self.layer += kind_of_layer(module) is not None
 
-    def _leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+    def _leave(self, module: nn.Module, _args: Any, output: Any) -> None:
         self.stack.pop()
+        read = self.read.pop()
         kind = kind_of_layer(module)
         self.layer -= kind is not None
         if kind is not None and not self.layer:
             name = self.names[id(module)]
             if kind == "other" and any(True for child in module.children()):
                 self.graph.missed.append(f"{name} ({type(module).__name__} computes inside itself)")
-            self._add(kind, name, name, None, _tensors((args, kwargs)), output)
+            self._add(kind, name, read, output)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
@@ -125,15 +128,13 @@ class _Tracer(TorchFunctionMode):
         outputs = tuple(self.number(tensor, new=True) for tensor in made)
         self.graph.calls.append(Call(kind or "other", name, module, index, tuple(numbers), outputs))
 
-    def _add(
-        self, kind: str, name: str, module: str, index: int | None, read: list[torch.Tensor], output: Any
-    ) -> None:
+    def _add(self, kind: str, name: str, read: list[torch.Tensor], output: Any) -> None:
         made = _tensors(output)
         numbers = tuple(self.number(tensor) for tensor in read)
         if kind == "same" and made and made[0] in _Same(read):
             return
         outputs = tuple(self.number(tensor, new=True) for tensor in made)
-        self.graph.calls.append(Call(kind, name, module, index, numbers, outputs))
+        self.graph.calls.append(Call(kind, name, name, None, numbers, outputs))
 
 
 class _Same:
