@@ -15,7 +15,7 @@ _NOT_THEIRS = ("torch", "modelopt", "builtins")
 
 class _IntOfShapes(type):
     def __instancecheck__(cls, value: object) -> bool:
-        return isinstance(value, int)
+        return isinstance(value, (int, torch.SymInt))
 
     def __subclasscheck__(cls, other: type) -> bool:
         return issubclass(other, int)

@@ -40,8 +40,8 @@ def row(found: Architecture, work: Path) -> dict[str, Any]:
     for exporter, entry in rows.items():
         if entry["exported"] and not set(about["sparse"]) <= set(entry["two_four"]):
             sys.exit(f"{found.name}, {exporter}: not 2:4: {set(about['sparse']) - set(entry['two_four'])}")
-    return {"name": found.name, "shape": found.shape, "size": found.size, "about": about, "exporters": rows,
-            "same": compare(folder, EXPORTERS) if both else None}
+    return {"name": found.name, "shape": found.shape, "size": found.size, "scores": found.scores, "about": about,
+            "exporters": rows, "same": compare(folder, EXPORTERS) if both else None}
 
 
 def case(found: Architecture, exporter: str, folder: Path) -> dict[str, Any]:

@@ -7,11 +7,13 @@ Writes `EXPORTER.onnx`, `EXPORTER.npz` (what it answers) and `EXPORTER.json` to 
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 import warnings
 from collections import Counter
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -133,19 +135,21 @@ def _at(runner: OnnxRunner, recorder: Recorder, inputs: dict[str, np.ndarray]) -
     return {"runs": worst is None or worst > ENOUGH_DB, "snr_db": worst}
 
 
-def resized(network: nn.Module, found: Architecture, exporter: str, folder: Path) -> dict[str, Any]:
-    """Export with dynamic height and width and run at another size; or the reason why not."""
+def resized(network: nn.Module, found: Architecture, exporter: str, folder: Path) -> dict[str, Any] | None:
+    """Export with dynamic height and width and run at another size; or the reason why not; None without a picture."""
     if found.other is None:
-        return {"runs": False, "reason": "its input is no picture"}
-    config = ExportConfig(exporter=exporter, dynamic=["batch", "height", "width"])
+        return None
+    config, said = ExportConfig(exporter=exporter, dynamic=["batch", "height", "width"]), io.StringIO()
     try:
-        model = export(network, batch(found.shape, 2, 0), config)
+        with redirect_stderr(said):
+            model = export(network, batch(found.shape, 2, 0), config)
     except TwofourError as error:
         return {"runs": False, "reason": str(error)}
     path = folder / f"{exporter}-sizes.onnx"
     save(model, path)
     other = batch((found.shape[0], *found.other), 2, 3)
-    return _at(OnnxRunner(path, 1), Recorder(network, by_name=False), _named(network, other))
+    answer = _at(OnnxRunner(path, 1), Recorder(network, by_name=False), _named(network, other))
+    return {**answer, "any_size": "At an odd" not in said.getvalue()}
 
 
 def main() -> None:

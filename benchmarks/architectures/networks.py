@@ -24,6 +24,7 @@ class Architecture:
         shape: of one input, without the batch.
         other: another height and width, to be tried where both are dynamic; None where the input is no picture.
         size: what was made smaller than in the published network.
+        scores: its first output holds scores of classes. Defaults to yes.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Architecture:
     shape: tuple[int, ...]
     other: tuple[int, int] | None
     size: str
+    scores: bool = True
 
 
 class Block(nn.Module):
@@ -153,7 +155,8 @@ ARCHITECTURES = [
     ),
     Architecture("DETR", detr, (3, 64, 64), (96, 64), "64 wide, 2 + 2 layers, 16 queries, ResNet of 4 blocks"),
     Architecture("U-Net", partial(UNet, (32, 64, 128, 256)), (3, 64, 64), (96, 64), "half the width, 3 levels"),
-    Architecture("DCGAN", partial(Generator, 96, 64), (96, 1, 1), None, "96 latent values, 32 x 32 pictures"),
+    Architecture("DCGAN", partial(Generator, 96, 64), (96, 1, 1), None, "96 latent values, 32 x 32 pictures",
+                 scores=False),
 ]
 
 __all__ = ["ARCHITECTURES", "CLASSES", "Architecture", "Block", "Generator", "UNet"]

@@ -34,8 +34,9 @@ _EXPORT = ["architecture", "exporter", "Q, DQ", "lint", "same class %", "SNR dB"
            "batch 1, 5", "other height and width", "seconds", "peak MB"]
 _LEGEND = """Lint: findings by severity (errors, warnings, notes). Same class and SNR: ONNX Runtime against PyTorch on
 32 inputs. The noise floor is PyTorch against itself with noise of 1e-5 on the inputs: no engine can be asked to be
-closer. Batch and other height and width: the file runs there and answers as PyTorch does. Seconds and memory are of the
-export alone, memory of the whole process."""
+closer. Batch and other height and width: the file runs there and answers as PyTorch does; `multiples` where
+forward() decides on the size, so that the graph holds for sizes that divide like the example's (export warns of it).
+Seconds and memory are of the export alone, memory of the whole process."""
 _SAME = ["architecture", "quantizers' names", "scales", "weights' codes", "same class %", "SNR dB"]
 
 
@@ -54,28 +55,31 @@ def _network(row: dict[str, Any]) -> list[str]:
 
 
 def _exports(row: dict[str, Any]) -> list[list[str]]:
-    return [[row["name"], exporter, *_export(row["exporters"][exporter])] for exporter in EXPORTERS]
+    return [[row["name"], exporter, *_export(row["exporters"][exporter], row["scores"])] for exporter in EXPORTERS]
 
 
-def _export(found: dict[str, Any]) -> list[str]:
+def _export(found: dict[str, Any], scores: bool) -> list[str]:
     if not found["exported"]:
         return ["no: see below", *[""] * (len(_EXPORT) - 3)]
     lint = ", ".join(str(found["lint"].get(severity, 0)) for severity in ("error", "warning", "note"))
     floor = found["noise_floor"]
     return [
-        f"{found['quantize']}, {found['dequantize']}", lint, *_alike(found["agreement"]), ", ".join(_alike(floor)),
+        f"{found['quantize']}, {found['dequantize']}", lint, *_alike(found["agreement"], scores),
+        ", ".join(_alike(floor, scores)),
         ", ".join(_yes(entry) for entry in found["batches"].values()), _yes(found["sizes"]),
         f"{found['seconds']:.1f}", f"{found['peak_memory_bytes'] / 1e6:.0f}",
     ]
 
 
-def _alike(found: dict[str, Any]) -> list[str]:
+def _alike(found: dict[str, Any], scores: bool) -> list[str]:
     ratio = "equal" if found["snr_db"] is None else f"{found['snr_db']:.1f}"
-    return [f"{100 * found['predictions']:.2f}", ratio]
+    return [f"{100 * found['predictions']:.2f}" if scores else "no classes", ratio]
 
 
-def _yes(entry: dict[str, Any]) -> str:
-    return "yes" if entry["runs"] else "no"
+def _yes(entry: dict[str, Any] | None) -> str:
+    if entry is None:
+        return "no picture"
+    return "no" if not entry["runs"] else "yes" if entry.get("any_size", True) else "multiples"
 
 
 def _same(row: dict[str, Any]) -> list[str]:
@@ -83,21 +87,21 @@ def _same(row: dict[str, Any]) -> list[str]:
     if same is None:
         return [row["name"], "one of them is missing", *[""] * (len(_SAME) - 2)]
     return [row["name"], *("same" if same[key] else "DIFFERENT" for key in ("names", "scales", "codes")),
-            *_alike(same["agreement"])]
+            *_alike(same["agreement"], row["scores"])]
 
 
 def _reasons(rows: list[dict[str, Any]]) -> str:
-    lines = []
-    for row in rows:
-        for exporter in EXPORTERS:
-            found = row["exporters"][exporter]
-            entries = {"": found} if not found["exported"] else {
-                **{f", batch {size}": entry for size, entry in found["batches"].items() if not entry["runs"]},
-                **({} if found["sizes"]["runs"] else {", other height and width": found["sizes"]}),
-            }
-            lines += [f"- {row['name']}, {exporter}{what}: {entry.get('reason', 'another answer')}"
-                      for what, entry in entries.items()]
+    lines = [f"- {row['name']}, {exporter}{what}: {entry.get('reason', 'another answer')}"
+             for row in rows for exporter in EXPORTERS for what, entry in _failed(row["exporters"][exporter]).items()]
     return "## What does not work, and why\n\n" + "\n".join(lines) if lines else ""
+
+
+def _failed(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    if not found["exported"]:
+        return {"": found}
+    tried = {f", batch {size}": entry for size, entry in found["batches"].items()}
+    tried[", other height and width"] = found["sizes"] or {"runs": True}
+    return {what: entry for what, entry in tried.items() if not entry["runs"]}
 
 
 __all__ = ["EXPORTERS", "page", "table"]

@@ -20,3 +20,10 @@ def test_dynamo_with_an_old_opset_is_refused_when_the_recipe_is_read() -> None:
 def test_a_count_is_a_whole_number_and_no_switch(key: str, value: Any) -> None:
     with pytest.raises(ValidationError, match="valid integer"):
         ExportConfig.model_validate({key: value})
+
+
+@pytest.mark.parametrize("value", [["height"], [], ["batch", "batch"], ["batch", "depth"]])
+def test_the_batch_is_always_dynamic(value: Any) -> None:
+    with pytest.raises(ValidationError, match=r"the batch is always dynamic|Input should be 'batch'"):
+        ExportConfig.model_validate({"dynamic": value})
+    assert ExportConfig.model_validate({"dynamic": ["width", "batch"]}).dynamic == ["width", "batch"]
