@@ -22,7 +22,7 @@ class _IntOfShapes(type):
 
     def __call__(cls, *args: Any, **named: Any) -> Any:
         if args and isinstance(args[0], (torch.SymInt, torch.SymFloat)):
-            return torch.sym_int(args[0])
+            return torch.sym_int(args[0])  # type: ignore[no-untyped-call]
         return int(*args, **named)
 
 

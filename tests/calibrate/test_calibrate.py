@@ -143,3 +143,17 @@ def test_weights_and_activations_that_are_not_finite_are_named():
         model[1].weight[0, 0] = float("nan")
     with pytest.raises(UserError, match=r"3\.input_quantizer"):
         calibrate(model, loader(torch.ones(1, 64)), CalibrateConfig())
+
+
+class Several(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return {"logits": self.body(x), "boxes": None}
+
+
+def test_a_network_of_several_outputs_is_calibrated():
+    ranges = calibrate(insert(Several()), loader(torch.ones(2, 64)), CalibrateConfig(method="max"))
+    assert {entry.tensor for entry in ranges} == {"body.input_quantizer", "body.weight_quantizer"}
