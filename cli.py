@@ -61,9 +61,10 @@ def _twofour(
 ) -> None: ...
 
 
-Target = Annotated[Path, typer.Argument(help="A recipe file, the name of a ready recipe, or a run folder.")]
+Target = Annotated[Path, typer.Argument(help="A recipe, a ready one's name, a run folder, or a quantized ONNX file.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Where to write. Default: runs/NAME.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Change one key: training.qat.epochs=1. Repeatable.")]
+Inputs = Annotated[Path | None, typer.Option("--inputs", help="Of an ONNX file: npz with arrays by input name.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings, errors and results.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Backend = Annotated[str, typer.Option("--backend", help="What runs the engine.")]
@@ -73,10 +74,13 @@ Bundle = Annotated[Path | None, typer.Option("--bundle", help="The bundle, if it
 
 
 @app.command()
-def run(target: Target, out: Out = None, sets: Sets = None, quiet: Quiet = False, as_json: Json = False) -> None:
+def run(
+    target: Target, inputs: Inputs = None, out: Out = None, sets: Sets = None, quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
     """Do the whole job: train, calibrate, export, build, profile, validate, report."""
     console.configure(quiet=quiet)
-    _pipeline(target, out, sets, None, as_json)
+    _pipeline(target, out, sets, None, as_json, inputs)
 
 
 @app.command()
@@ -94,10 +98,13 @@ def calibrate(target: Target, out: Out = None, sets: Sets = None, quiet: Quiet =
 
 
 @app.command()
-def export(target: Target, out: Out = None, sets: Sets = None, quiet: Quiet = False, as_json: Json = False) -> None:
+def export(
+    target: Target, inputs: Inputs = None, out: Out = None, sets: Sets = None, quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
     """Write the bundle, after whatever comes before it and is still to be done."""
     console.configure(quiet=quiet)
-    _pipeline(target, out, sets, "export", as_json)
+    _pipeline(target, out, sets, "export", as_json, inputs)
 
 
 @app.command()
@@ -292,10 +299,12 @@ def doctor(as_json: Json = False) -> None:
     _result([item.model_dump(mode="json") for item in found], as_json, doctor_table(found))
 
 
-def _pipeline(target: Path, out: Path | None, sets: list[str] | None, until: str | None, as_json: bool) -> None:
+def _pipeline(
+    target: Path, out: Path | None, sets: list[str] | None, until: str | None, as_json: bool, inputs: Path | None = None
+) -> None:
     from .pipeline.job import do
 
-    do(target, out, sets or [], until, as_json)
+    do(target, out, sets or [], until, as_json, inputs)
 
 
 def _result(value: Any, as_json: bool, shown: Any) -> None:

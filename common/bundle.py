@@ -79,6 +79,30 @@ class Agreement(Document):
     samples: int
 
 
+class Source(Document):
+    """The ONNX file that a bundle was made from, where there was no PyTorch network.
+
+    Attributes:
+        file: its name.
+        sha256: of the file.
+        producer: what wrote it, as it says itself.
+        runtime: what gave the reference answers, by running that file.
+        targets: those of `eval.npz`: `given` with the samples, or the file's own predictions (`source`).
+        inputs: where the samples come from.
+        notes: what was converted.
+        agreement: the bundle's model beside the file, on the reference; exact but for half precision that became FP32.
+    """
+
+    file: str
+    sha256: str
+    producer: str
+    runtime: str
+    targets: Literal["given", "source"]
+    inputs: Literal["data", "file", "random"]
+    notes: list[str]
+    agreement: Agreement
+
+
 class Manifest(Document):
     """`bundle.json`.
 
@@ -89,6 +113,7 @@ class Manifest(Document):
         eval_metric: the PyTorch fake-quant model's metric on the samples of `eval.npz`.
         dense_eval_metric: the dense model's metric on those samples, or None where the export was given no dense model.
         noise_floor: PyTorch against itself, `reference.npz` with noise of 1e-5 standard deviation on its inputs.
+        source: the ONNX file that it was made from; it then stands where PyTorch is named here. None for PyTorch.
     """
 
     schema_version: Literal[1] = 1
@@ -104,6 +129,7 @@ class Manifest(Document):
     dense_eval_metric: float | None = None
     noise_floor: Agreement
     versions: dict[str, str]
+    source: Source | None = None
 
 
 class Bundle:
@@ -166,5 +192,5 @@ def _manifest(folder: Path) -> Manifest:
 
 __all__ = [
     "EVAL", "LAYERS", "MANIFEST", "MODEL", "REFERENCE", "SCHEMA_VERSION", "WEIGHTS", "Agreement", "Bundle", "Layer",
-    "Manifest", "Range", "Tensor", "read",
+    "Manifest", "Range", "Source", "Tensor", "read",
 ]

@@ -393,6 +393,7 @@ class ValidationRecord(Document):
             ONNX Runtime's own.
         batches: the engine in batches of other sizes; empty where its backend has no range of them.
         findings: what follows from both, in sentences.
+        reference: what is called PyTorch above; the ONNX file's name where the bundle was made from one.
     """
 
     schema_version: Literal[1] = 1
@@ -410,6 +411,7 @@ class ValidationRecord(Document):
     runtimes: list[RuntimeAgreement] = []
     batches: list[BatchAgreement] = []
     findings: list[str] = []
+    reference: str = "PyTorch"
 
 
 def read_engine(folder: Path) -> EngineRecord:

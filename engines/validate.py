@@ -10,7 +10,7 @@ import numpy as np
 from ..common import bundle as bundles
 from ..common import console, files
 from ..common.agreement import LIMIT_DB, agreement
-from ..common.bundle import Agreement, Bundle
+from ..common.bundle import Agreement, Bundle, Manifest
 from ..common.errors import UserError
 from . import backend as backends
 from . import three_ways
@@ -86,13 +86,14 @@ def judge(
         runtimes = beside(record.backend, graphs, reference, expected, found, advance) if graphs else []
         batches = three_ways.over_batches(runner, sizes, reference, expected, found, floor, advance)
         value, count = evaluate(runner, samples, _targets(source), source.manifest.outputs[0].name, advance, sizes)
-    dense = _dense(source, config.metric)
+    dense = _dense(source, source.manifest.metric)
     return ValidationRecord(
         backend=record.backend, options=config, agreement=alike, noise_floor=floor,
-        metric=config.metric, samples=count, value=value, pytorch_value=source.manifest.eval_metric,
+        metric=source.manifest.metric, samples=count, value=value, pytorch_value=source.manifest.eval_metric,
         dense_value=dense, layers=layers,
-        gates=_gates(config, _worst(alike, batches), value, dense, source.manifest.eval_metric),
+        gates=_gates(config, _worst(alike, batches), value, dense, source.manifest),
         runtimes=runtimes, batches=batches, findings=three_ways.findings(runtimes, batches, config),
+        reference=source.manifest.source.file if source.manifest.source else "PyTorch",
     )
 
 
@@ -151,10 +152,11 @@ def _targets(source: Bundle) -> np.ndarray[Any, Any]:
     return arrays["targets"]
 
 
-def _gates(config: ValidateConfig, alike: Agreement, value: float, dense: float | None, fake: float) -> list[Gate]:
+def _gates(config: ValidateConfig, alike: Agreement, value: float, dense: float | None, source: Manifest) -> list[Gate]:
     gates = []
     if (limit := config.max_drop) is not None:
-        name, drop = ("max_drop", dense - value) if dense is not None else ("max_drop_from_pytorch_int8", fake - value)
+        fake = "max_drop_from_source" if source.source else "max_drop_from_pytorch_int8"
+        name, drop = ("max_drop", dense - value) if dense is not None else (fake, source.eval_metric - value)
         gates.append(Gate(name=name, limit=limit, value=drop, met=drop <= limit + 1e-9))
     if (limit := config.min_agreement) is not None:
         gates.append(Gate(name="min_agreement", limit=limit, value=alike.predictions, met=alike.predictions >= limit))

@@ -11,6 +11,7 @@ from typing import Any
 from .. import __version__
 from ..common import files
 from ..training.config import DataConfig, ModelConfig
+from .onnx_recipe import OnnxRecipe
 from .recipe import Recipe
 from .stage import digest
 
@@ -18,6 +19,18 @@ from .stage import digest
 def of_network(recipe: Recipe) -> dict[str, Any]:
     """What every stage that builds the network and reads the samples depends on."""
     return {"seed": recipe.seed, "model": of_model(recipe.model), "data": of_data(recipe.data)}
+
+
+def of_onnx(recipe: OnnxRecipe) -> dict[str, Any]:
+    """What the bundle of an ONNX file depends on: the files, what goes into the bundle, and where samples come from."""
+    path = Path(recipe.model.onnx)
+    beside = sorted(item for item in path.parent.glob(f"{path.name}*") if item.is_file() and item != path)
+    inputs = Path(recipe.model.inputs) if recipe.model.inputs else None
+    return {
+        "name": recipe.name, "seed": recipe.seed, "export": recipe.export.model_dump(mode="json"),
+        "model": {"sha256": files.sha256(path), "beside": {item.name: files.sha256(item) for item in beside}},
+        "inputs": files.sha256(inputs) if inputs else None, "data": of_data(recipe.data) if recipe.data else None,
+    }
 
 
 @cache
@@ -88,4 +101,4 @@ def _source(module: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
-__all__ = ["of_data", "of_model", "of_network", "of_rooms"]
+__all__ = ["of_data", "of_model", "of_network", "of_onnx", "of_rooms"]

@@ -14,14 +14,17 @@ from .run import open_run, run
 from .summary import SUMMARY, missed, summarize
 
 
-def do(target: Path, out: Path | None, overrides: list[str], until: str | None, as_json: bool) -> None:
-    """Run a recipe or run folder up to `until`, and end with the summary on standard output.
+def do(
+    target: Path, out: Path | None, overrides: list[str], until: str | None, as_json: bool,
+    inputs: Path | None = None,
+) -> None:
+    """Run a recipe, run folder or ONNX file up to `until`, and end with the summary on standard output.
 
     Raises:
         TwofourError: as the stages do.
         GateError: a gate was missed; every figure is written first.
     """
-    recipe, folder = open_run(target, out, overrides)
+    recipe, folder = open_run(target, out, overrides, inputs)
     with locked(folder):
         outcome = run(recipe, folder, until)
         summary = summarize(outcome)

@@ -9,13 +9,14 @@ from ..common.console import say
 from ..common.lazy import require
 from ..engines.backend import find
 from . import fingerprint
+from .onnx_recipe import AnyRecipe, OnnxRecipe
 from .recipe import Recipe
 from .stage import read
 
 _PACKAGES = ("torch", "accelerate", "safetensors", "modelopt.torch.quantization", "onnxscript")
 
 
-def preflight(recipe: Recipe, folder: Path, until: str | None) -> None:
+def preflight(recipe: AnyRecipe, folder: Path, until: str | None) -> None:
     """Try what the stages are going to need; quick where the network's stages were done with the same inputs.
 
     Raises:
@@ -26,7 +27,10 @@ def preflight(recipe: Recipe, folder: Path, until: str | None) -> None:
         for engine in recipe.engines:
             if not engine.optional:
                 find(engine.backend).device()
-    if _is_new(recipe, folder):
+    if isinstance(recipe, OnnxRecipe):
+        if recipe.data is not None:
+            require("torch", extra="train", purpose="Reading the recipe's data")
+    elif _is_new(recipe, folder):
         say("loading PyTorch and ModelOpt ...")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # ModelOpt's, on versions of packages that twofour doesn't use with it

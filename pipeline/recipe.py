@@ -73,14 +73,27 @@ def load(path: Path, overrides: list[str] | None = None) -> Recipe:
     Raises:
         UserError: the file is missing, empty, not YAML, or says something unknown, impossible or of the wrong type.
     """
-    content = apply(_parse(path), overrides or [])
+    return validated(apply(parse(path), overrides or []), path)
+
+
+def validated(content: dict[str, Any], path: Path) -> Recipe:
+    """The content of a recipe, checked.
+
+    Raises:
+        UserError: it says something unknown, impossible or of the wrong type.
+    """
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise explain(error, Recipe, path) from error
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def parse(path: Path) -> dict[str, Any]:
+    """The content of a recipe, as written.
+
+    Raises:
+        UserError: the file is missing, empty, or not YAML with a mapping.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -108,4 +121,4 @@ def _place(error: yaml.YAMLError) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
-__all__ = ["Recipe", "load"]
+__all__ = ["Recipe", "load", "parse", "validated"]

@@ -14,8 +14,8 @@ from ..common.errors import MissingError, UserError
 from ..engines.backend import find
 from ..engines.config import EngineConfig
 from . import stages
+from .onnx_recipe import AnyRecipe, OnnxRecipe, load_any
 from .preflight import preflight
-from .recipe import Recipe, load
 from .stage import Stage, StageRecord, perform
 
 RECIPE = "recipe.yaml"
@@ -38,16 +38,24 @@ class Outcome:
     changed: bool = False
 
 
-def open_run(target: Path, out: Path | None, overrides: list[str]) -> tuple[Recipe, Path]:
-    """The resolved recipe and the run folder that `target` means: a recipe file, or a run folder made before.
+def open_run(
+    target: Path, out: Path | None, overrides: list[str], inputs: Path | None = None
+) -> tuple[AnyRecipe, Path]:
+    """The resolved recipe and the run folder that `target` means.
+
+    Args:
+        target: a recipe file, a run folder made before, or an ONNX file with Q/DQ.
+        out: the run folder. Defaults to `runs/NAME`, or the folder that is the target.
+        overrides: `--set`.
+        inputs: samples for an ONNX file. Defaults to what its recipe says.
 
     Raises:
-        UserError: it is neither, or the recipe is wrong.
+        UserError: it is none of these, or the recipe is wrong.
     """
     source = target / RECIPE if target.is_dir() else target
     if target.is_dir() and not source.is_file():
         raise UserError("This folder is no run: it has no recipe.yaml.", where=str(target), fix="Name a recipe file.")
-    recipe = load(_packaged(source), overrides).resolved()
+    recipe = load_any(_packaged(source), overrides, inputs).resolved()
     folder = out or (target if target.is_dir() else Path("runs") / recipe.name)
     if folder.exists() and not folder.is_dir():
         raise UserError("The run folder is a file.", where=str(folder), fix="Choose another with --out.")
@@ -60,7 +68,7 @@ def _packaged(path: Path) -> Path:
     return ready if not path.exists() and path.parent == Path(".") and ready.is_file() else path
 
 
-def run(recipe: Recipe, folder: Path, until: str | None = None) -> Outcome:
+def run(recipe: AnyRecipe, folder: Path, until: str | None = None) -> Outcome:
     """Do every stage up to `until` (`train`, `calibrate`, `export`, or None for all). The folder must be locked.
 
     Raises:
@@ -76,32 +84,42 @@ def run(recipe: Recipe, folder: Path, until: str | None = None) -> Outcome:
     return outcome
 
 
-def _write_recipe(recipe: Recipe, folder: Path) -> None:
+def _write_recipe(recipe: AnyRecipe, folder: Path) -> None:
     text = yaml.safe_dump(recipe.document(), sort_keys=False, allow_unicode=True)
     path = folder / RECIPE
     if not path.is_file() or path.read_bytes() != text.encode():
         files.write_text(path, text)
 
 
-def _plan(recipe: Recipe, outcome: Outcome, until: str | None) -> Iterator[Stage]:
+def _plan(recipe: AnyRecipe, outcome: Outcome, until: str | None) -> Iterator[Stage]:
     """The stages in order; each is described when those before it are done, since it depends on what they made."""
     context = stages.Context(recipe, outcome.done)
-    yield from _training(recipe, context)
-    if until == "train":
-        return
-    if "calibrate" not in outcome.done:
-        yield stages.calibrate(context)
-    if until == "calibrate":
-        return
-    yield stages.export(context)
-    if until == "export":
+    yield from _network(context, until)
+    if until in ("train", "calibrate", "export"):
         return
     for config in recipe.engines:
         yield from _engine(config, context, outcome)
 
 
-def _training(recipe: Recipe, context: stages.Context) -> Iterator[Stage]:
-    for config in recipe.training:
+def _network(context: stages.Context, until: str | None) -> Iterator[Stage]:
+    """Up to the bundle, or to an earlier `until`."""
+    if isinstance(context.recipe, OnnxRecipe):
+        if until in ("train", "calibrate"):
+            raise UserError(f"A network that comes as an ONNX file has nothing to {until}.",
+                            where=context.recipe.model.onnx, fix="Use `twofour run` or `twofour export`.")
+        yield stages.convert(context)
+        return
+    yield from _training(context)
+    if until == "train":
+        return
+    if "calibrate" not in context.done:
+        yield stages.calibrate(context)
+    if until != "calibrate":
+        yield stages.export(context)
+
+
+def _training(context: stages.Context) -> Iterator[Stage]:
+    for config in context.trained.training:
         if config.stage == "qat":
             yield stages.calibrate(context)
         yield stages.train(context, config)

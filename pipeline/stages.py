@@ -11,6 +11,7 @@ from ..common.machine import describe, versions
 from ..engines.config import EngineConfig
 from ..training.config import TrainConfig
 from . import fingerprint
+from .onnx_recipe import AnyRecipe, OnnxRecipe
 from .recipe import Recipe
 from .stage import Stage, StageRecord
 
@@ -22,7 +23,7 @@ _WEIGHTS, _METRICS = "weights.safetensors", "metrics.json"
 class Context:
     """The recipe, resolved, and the records of the stages done so far, by name."""
 
-    recipe: Recipe
+    recipe: AnyRecipe
     done: dict[str, StageRecord]
 
     def inputs(self, *after: str, **settings: Any) -> dict[str, Any]:
@@ -33,7 +34,14 @@ class Context:
         """The same for a stage that builds the network and reads the samples: those, and the packages, count too."""
         packages = versions(("torch", "nvidia-modelopt", "accelerate"))
         code = fingerprint.of_rooms("training", "calibrate", "common")
-        return self.inputs(*after, **settings, twofour=code, versions=packages, **fingerprint.of_network(self.recipe))
+        network = fingerprint.of_network(self.trained)
+        return self.inputs(*after, **settings, twofour=code, versions=packages, **network)
+
+    @property
+    def trained(self) -> Recipe:
+        """The recipe, where it starts from a PyTorch network."""
+        assert isinstance(self.recipe, Recipe)
+        return self.recipe
 
     def last(self, *names: str) -> str | None:
         """The last of the named stages that was done."""
@@ -42,7 +50,7 @@ class Context:
 
 def train(context: Context, config: TrainConfig) -> Stage:
     """Dense, sparse or quantization-aware training."""
-    recipe, name = context.recipe, config.stage
+    recipe, name = context.trained, config.stage
     student = context.last("calibrate") if name == "qat" else context.last("dense", "sparse")
     teacher = config.distill.teacher if config.distill else None
     after = sorted({stage for stage in (student, teacher) if stage})
@@ -73,7 +81,7 @@ def train(context: Context, config: TrainConfig) -> Stage:
 
 def calibrate(context: Context) -> Stage:
     """Quantizers inserted and their ranges chosen."""
-    recipe, source = context.recipe, context.last("dense", "sparse")
+    recipe, source = context.trained, context.last("dense", "sparse")
     assert source is not None
 
     def work(run: Path, _key: str) -> dict[str, float]:
@@ -89,7 +97,7 @@ def calibrate(context: Context) -> Stage:
 
 def export(context: Context) -> Stage:
     """The bundle."""
-    recipe, source = context.recipe, context.last("calibrate", "qat")
+    recipe, source = context.trained, context.last("calibrate", "qat")
     assert source is not None
     metrics = {name: record.metrics for name, record in context.done.items() if record.metrics}
 
@@ -102,6 +110,22 @@ def export(context: Context) -> Stage:
     packages = versions(("onnx", "onnxscript", "onnx-ir"))
     described = {"name": recipe.name, "metric": recipe.validation.metric, "metrics": metrics, "packages": packages}
     inputs = context.training("dense", source, **settings, **described)
+    return Stage("export", "export", inputs, work, lambda run: _bundle_files(run))
+
+
+def convert(context: Context) -> Stage:
+    """The bundle of a network that came as an ONNX file."""
+    recipe = context.recipe
+    assert isinstance(recipe, OnnxRecipe)
+
+    def work(run: Path, _key: str) -> dict[str, float]:
+        from .foreign import foreign_stage
+
+        return foreign_stage(recipe, run / BUNDLE)
+
+    code = fingerprint.of_rooms("export", "common", "pipeline")
+    packages = versions(("onnx", "onnx-ir", "onnxruntime"))
+    inputs = context.inputs(**fingerprint.of_onnx(recipe), twofour=code, versions=packages)
     return Stage("export", "export", inputs, work, lambda run: _bundle_files(run))
 
 
@@ -175,4 +199,4 @@ def _listed(_run: Path, folder: str, *names: str) -> list[str]:
     return [f"{folder}/{name}" for name in names]
 
 
-__all__ = ["BUNDLE", "Context", "build", "calibrate", "export", "profile", "train", "validate"]
+__all__ = ["BUNDLE", "Context", "build", "calibrate", "convert", "export", "profile", "train", "validate"]

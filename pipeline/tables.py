@@ -36,11 +36,11 @@ def profile_table(record: ProfileRecord) -> Table:
 
 def validation_table(record: ValidationRecord) -> Group:
     """The judgements, whose difference it is, at which batch, and where they part, layer by layer."""
-    table = _pairs(f"{record.backend}: against PyTorch")
-    table.add_row(record.metric, f"{_percent(record.value)} (PyTorch {_percent(record.pytorch_value)})")
+    table = _pairs(f"{record.backend}: against {record.reference}")
+    table.add_row(record.metric, f"{_percent(record.value)} ({record.reference} {_percent(record.pytorch_value)})")
     if record.dense_value is not None:
         table.add_row(f"{record.metric} of the dense model", _percent(record.dense_value))
-    for label, agreement in (("engine", record.agreement), ("PyTorch under 1e-5 noise", record.noise_floor)):
+    for label, agreement in (("engine", record.agreement), (f"{record.reference} under 1e-5 noise", record.noise_floor)):
         shown = f"{_percent(agreement.predictions)} same prediction, {_decibel(agreement.snr_db)}"
         table.add_row(f"{label}, {agreement.samples} samples", shown)
     for gate in record.gates:
@@ -60,7 +60,7 @@ def _runtimes(record: ValidationRecord) -> list[Table]:
 
 def _batches(record: ValidationRecord) -> list[Table]:
     heads = (">batch", ">same prediction", ">signal to noise", ">same as tuned batch", "")
-    table = _table("over the range of batches, against PyTorch", *heads)
+    table = _table(f"over the range of batches, against {record.reference}", *heads)
     for row in record.batches:
         steady = "within roundings" if row.steady else "PARTS"
         table.add_row(str(row.batch), *_alike(row.agreement), _decibel(row.same.snr_db), steady)
@@ -135,7 +135,7 @@ def _engine(name: str, figures: dict[str, Any]) -> Table:
     if validation := figures.get("validation"):
         agreement = validation["agreement"]
         shown = f"{_percent(agreement['predictions'])} of {agreement['samples']}, {_decibel(agreement['snr_db'])}"
-        table.add_row("same prediction as PyTorch", shown)
+        table.add_row(f"same prediction as {validation['reference']}", shown)
     return table
 
 

@@ -29,6 +29,9 @@ class OnnxRunner:
         self._session: Any = open_session(path, threads)
         self._inputs: list[str] = [value.name for value in self._session.get_inputs()]
         self._outputs: list[str] = [value.name for value in self._session.get_outputs()]
+        shapes = [value.shape for value in self._session.get_inputs() if value.shape]
+        fixed = [shape[0] for shape in shapes if isinstance(shape[0], int)]
+        self.max_batch: int | None = fixed[0] if fixed else None  # None where the graph takes any
 
     def infer(self, inputs: Arrays) -> dict[str, np.ndarray[Any, Any]]:
         """Answer one batch.

@@ -29,13 +29,16 @@ def runtime() -> ModuleType:
         ) from error
 
 
-def open_session(path: Path, threads: int | None, optimized: Path | None = None) -> Any:
+def open_session(
+    path: Path, threads: int | None, optimized: Path | None = None, *, plain: bool = False
+) -> Any:
     """An `onnxruntime.InferenceSession` on the CPU; warnings are silenced.
 
     Args:
         path: ONNX file.
         threads: threads of one inference, or None for every usable core.
         optimized: where ONNX Runtime writes the graph that it really runs. Defaults to nowhere.
+        plain: run the graph as it stands, with ONNX Runtime's optimizations off. Defaults to False.
 
     Raises:
         UserError: the file is missing, or ONNX Runtime refuses it.
@@ -46,6 +49,8 @@ def open_session(path: Path, threads: int | None, optimized: Path | None = None)
         raise UserError("This model is missing.", where=str(path), fix=_FIX)
     try:
         options = _options(package, threads, optimized)
+        if plain:
+            options.graph_optimization_level = package.GraphOptimizationLevel.ORT_DISABLE_ALL
         return package.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a different class for every way to be damaged
         reason = " ".join(str(error).split())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
 import onnx_ir as ir
 
-from ...common.bundle import Layer, Range
+from ...common.bundle import Layer, Range, Tensor
+from ...common.errors import UserError
 from ..graph.two_four import Sparsity, check
 from ..graph.values import is_op
-from .nodes import DEQUANTIZE, parameters
+from .nodes import DEQUANTIZE, is_weight, parameters
 
 METHOD = "given"
 
@@ -39,4 +43,36 @@ def ranges_of(model: ir.Model) -> list[Range]:
     return list(found.values())
 
 
-__all__ = ["METHOD", "layers_of", "ranges_of"]
+def activations_of(model: ir.Model) -> list[str]:
+    """The quantizers of activations, by the names of the values that they make."""
+    found = [node for node in model.graph if is_op(node, DEQUANTIZE) and not is_weight(node)]
+    return [name for node in found if node.name == f"{(name := str(node.outputs[0].name))}/DequantizeLinear"]
+
+
+def inputs_of(model: ir.Model) -> list[ir.Value]:
+    """The graph's inputs; old files list their initializers among them."""
+    return [value for value in model.graph.inputs if value.name not in model.graph.initializers]
+
+
+def fixed_batch(model: ir.Model) -> int | None:
+    """The batch that the graph was exported for, or None where it takes any."""
+    first = next((value.shape for value in inputs_of(model) if value.shape is not None and len(value.shape)), None)
+    return first[0] if first is not None and isinstance(first[0], int) else None
+
+
+def tensors_of(values: Iterable[ir.Value]) -> list[Tensor]:
+    """Name, type and shape of inputs or outputs.
+
+    Raises:
+        UserError: one of them is no tensor of numbers.
+    """
+    described = []
+    for value in values:
+        if not isinstance(value.type, ir.TensorType) or value.dtype in (None, ir.DataType.STRING):
+            raise UserError(f"The input or output {value.name!r} is no tensor of numbers.")
+        shape = [dim if isinstance(dim, int) else str(dim.value) for dim in value.shape or ()]
+        described.append(Tensor(name=str(value.name), dtype=str(np.dtype(value.type.dtype.numpy())), shape=shape))
+    return described
+
+
+__all__ = ["METHOD", "activations_of", "fixed_batch", "inputs_of", "layers_of", "ranges_of", "tensors_of"]

@@ -80,7 +80,7 @@ def _codes_dtype(node: ir.Node) -> np.dtype[np.generic] | None:
     """The type of the codes where no zero point says it."""
     if node.op_type == QUANTIZE:
         kind = integer(node, "output_dtype", 0)
-        return ir.DataType(kind).numpy() if kind else _UNSIGNED
+        return np.dtype(ir.DataType(kind).numpy()) if kind else _UNSIGNED
     codes = node.inputs[0]
     array, maker = constant(codes), produced_by(codes, QUANTIZE)
     if array is not None:
@@ -88,7 +88,7 @@ def _codes_dtype(node: ir.Node) -> np.dtype[np.generic] | None:
     if maker is not None:
         zero_point = _value(input_at(maker, 2))
         return _codes_dtype(maker) if zero_point is None else zero_point.dtype
-    return None if codes is None or codes.dtype is None else codes.dtype.numpy()
+    return None if codes is None or codes.dtype is None else np.dtype(codes.dtype.numpy())
 
 
 def _value(value: ir.Value | None) -> Array | None:

@@ -78,7 +78,7 @@ def _widen_value(value: ir.Value) -> int:
 
 
 def _single(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
-    return ir.tensor(np.asarray(tensor.numpy(), np.float32).reshape(tuple(tensor.shape)), name=tensor.name)  # type: ignore[arg-type]
+    return ir.tensor(np.asarray(tensor.numpy(), np.float32).reshape(tuple(tensor.shape)), name=tensor.name)
 
 
 __all__ = ["is_half", "widen"]

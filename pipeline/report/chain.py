@@ -25,6 +25,8 @@ def planned(recipe: Mapping[str, Any]) -> tuple[str, ...]:
     """The stages up to the bundle that a recipe asks for, in order; all of them where there is no recipe."""
     if not recipe:
         return ORDER
+    if isinstance(model := recipe.get("model"), dict) and "onnx" in model:
+        return ("export",)
     listed = recipe.get("training")
     training = [entry.get("stage") for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     return tuple(name for name in ORDER if name in ("calibrate", "export") or name in training)
