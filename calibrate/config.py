@@ -19,13 +19,14 @@ class CalibrateConfig(Document):
     Attributes:
         placement: `tensorrt`, `tensorrt-sparse`, `weights-and-inputs`, `onnxruntime`, or a list of these and of
             shell-style patterns on quantizers' names, applied in order; `!` before a pattern takes away.
-        method: `max`, `percentile`, `entropy` (least KL divergence) or `mse` (least squared error).
+        method: `max`, `percentile`, `entropy` (least KL divergence) or `mse` (least squared error); `given` where the
+            network must come with quantizers that are calibrated. One that comes with them always keeps them.
         batches: batches of the calibration loader that are looked at, or None for all.
         percentile: share of the values kept by `percentile`, in percent.
     """
 
     placement: Policy | list[str] = "tensorrt"
-    method: Literal["max", "percentile", "entropy", "mse"] = "entropy"
+    method: Literal["max", "percentile", "entropy", "mse", "given"] = "entropy"
     batches: Annotated[int, Field(ge=1, strict=True)] | None = None
     percentile: Annotated[float, Field(gt=0, le=100)] = 99.99
 

@@ -9,20 +9,10 @@ import torch
 from torch import nn
 
 from ..common.errors import UserError
+from ..common.quantizers import is_enabled, is_quantizer
 from .graph.quantizers import DOMAIN, MARKER, Quantizer
 
-_TRAITS = ("_disabled", "_num_bits", "_if_quant", "_narrow_range", "amax")
 _DEMANDS = (("_num_bits", 8), ("_unsigned", False), ("block_sizes", None), ("pre_quant_scale", None))
-
-
-def is_quantizer(module: nn.Module) -> bool:
-    """A `TensorQuantizer` of ModelOpt or of pytorch-quantization, known by its attributes."""
-    return all(hasattr(module, name) for name in _TRAITS)
-
-
-def is_enabled(quantizer: nn.Module) -> bool:
-    """It changes what passes through it."""
-    return not quantizer._disabled and bool(quantizer._if_quant)
 
 
 class Marker(nn.Module):
@@ -94,7 +84,8 @@ def describe(quantizer: nn.Module, name: str) -> Quantizer:
     Raises:
         UserError: it can't be written as QuantizeLinear with INT8 codes and zero point 0, or has no usable range.
     """
-    for attribute, expected in _DEMANDS:
+    half = getattr(quantizer, "_unsigned", False) is True and quantizer._num_bits == 7  # codes 0 to 127, as in INT8
+    for attribute, expected in _DEMANDS[2:] if half else _DEMANDS:
         value = getattr(quantizer, attribute, expected)
         if value != expected:
             raise UserError(

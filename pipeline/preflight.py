@@ -48,8 +48,9 @@ def _is_new(recipe: Recipe, folder: Path) -> bool:
 def _try(recipe: Recipe) -> None:
     from ..training.checks import checked
     from ..training.factory import build_data, build_model
+    from ..training.given import refuse_training
 
-    build_model(recipe.model)
+    refuse_training(build_model(recipe.model), recipe.training)
     data = build_data(recipe.data)
     for name in ("train", "val", "calibration"):
         next(iter(checked(getattr(data, name), name)))

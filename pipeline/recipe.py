@@ -48,7 +48,7 @@ class Recipe(Document):
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
-        check(self.training, self.model)
+        check(self.training, self.model, self.calibrate.method == "given")
         backends = [engine.backend for engine in self.engines]
         if len(set(backends)) < len(backends):
             raise ValueError("engines: each backend can be listed once")

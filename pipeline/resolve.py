@@ -12,8 +12,8 @@ _METHODS = {"dense": ("supervised",), "sparse": ("asp",), "qat": ("qat",)}
 _EPOCHS = 10
 
 
-def check(training: list[TrainConfig], model: ModelConfig) -> None:
-    """Refuse what can't be.
+def check(training: list[TrainConfig], model: ModelConfig, given: bool = False) -> None:
+    """Refuse what can't be; `given` networks come with quantizers, and so with weights.
 
     Raises:
         ValueError: with the reason, for pydantic to report.
@@ -21,13 +21,14 @@ def check(training: list[TrainConfig], model: ModelConfig) -> None:
     names = [train.stage for train in training]
     if sorted(set(names), key=ORDER.index) != names:
         raise ValueError(f"training: the stages come in the order {', '.join(ORDER)}, each at most once")
-    if "dense" not in names and model.weights is None:
-        raise ValueError("training: there is no dense stage, so model.weights must name trained weights")
+    if "dense" not in names and model.weights is None and not given:
+        raise ValueError("training: there is no dense stage, so model.weights must name trained weights (or, if the "
+                         "factory returns a calibrated quantized network, calibrate.method be `given`)")
     if model.weights is not None and not Path(model.weights).is_file():
         raise ValueError(f"model.weights: there is no file {model.weights}")
-    given = [] if "dense" in names else ["dense"]
+    measured = [] if "dense" in names else ["dense"]
     for index, train in enumerate(training):
-        _check_stage(train, [*given, *names[:index]], f"training.{index}")
+        _check_stage(train, [*measured, *names[:index]], f"training.{index}")
 
 
 def _check_stage(train: TrainConfig, earlier: Sequence[str], where: str) -> None:

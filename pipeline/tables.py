@@ -40,7 +40,8 @@ def validation_table(record: ValidationRecord) -> Group:
     table.add_row(record.metric, f"{_percent(record.value)} ({record.reference} {_percent(record.pytorch_value)})")
     if record.dense_value is not None:
         table.add_row(f"{record.metric} of the dense model", _percent(record.dense_value))
-    for label, agreement in (("engine", record.agreement), (f"{record.reference} under 1e-5 noise", record.noise_floor)):
+    noisy = f"{record.reference} under 1e-5 noise"
+    for label, agreement in (("engine", record.agreement), (noisy, record.noise_floor)):
         shown = f"{_percent(agreement.predictions)} same prediction, {_decibel(agreement.snr_db)}"
         table.add_row(f"{label}, {agreement.samples} samples", shown)
     for gate in record.gates:

@@ -11,13 +11,14 @@ from torch import nn
 
 from ..calibrate.batches import checked
 from ..calibrate.config import CalibrateConfig
-from ..common import files
-from ..common.bundle import Layer
+from ..common import console, files
+from ..common.bundle import Layer, Range
 from ..common.errors import UserError
 from .config import DataConfig, LayersConfig, ModelConfig
 from .eligibility import list_layers
 from .evaluate import evaluate, say_metrics
 from .factory import build_data, build_model
+from .given import METHOD, given_ranges
 from .masks import found_masks
 from .restore import (
     LAYERS,
@@ -60,18 +61,30 @@ def calibration_stage(
     seed_all(seed, "calibrate", 0)
     network = load_stage(model, source) if source else build_model(model).eval()
     masks, layers = _sparsity(network, source)
-    sparse = [layer.name for layer in list_layers(network, LayersConfig()) if layer.sparse]
-    placement = place(network, config.placement, _example(loaders.calibration), [*sparse, *_pruned(layers)])
-    seed_all(seed, "calibrate", 1, loaders.calibration)
-    ranges = calibrate(network, loaders.calibration, config)
+    ranges = _given(network, config)
+    if not ranges:
+        sparse = [layer.name for layer in list_layers(network, LayersConfig()) if layer.sparse]
+        placement = place(network, config.placement, _example(loaders.calibration), [*sparse, *_pruned(layers)])
+        write_placement(folder, placement)
+        seed_all(seed, "calibrate", 1, loaders.calibration)
+        ranges = calibrate(network, loaders.calibration, config)
     metrics = evaluate(network, loaders.val, stage="calibrate")
     save_tensors(folder / WEIGHTS, network.state_dict())
     write_ranges(folder, ranges)
-    write_placement(folder, placement)
     write_masks(folder, masks, layers)
     files.write_json(folder / METRICS, metrics)
     say_metrics("calibrated", metrics)
     return metrics
+
+
+def _given(network: nn.Module, config: CalibrateConfig) -> list[Range]:
+    ranges = given_ranges(network)
+    if ranges:
+        console.say(f"calibrate: the network comes with {len(ranges)} quantizers; they and their ranges are kept")
+    elif config.method == METHOD:
+        raise UserError("The network comes without quantizers.", where="calibrate.method: given",
+                        fix="Return a quantized, calibrated network from model.factory, or choose another method.")
+    return ranges
 
 
 def _sparsity(network: nn.Module, source: Path | None) -> tuple[dict[str, torch.Tensor], Sequence[Layer]]:

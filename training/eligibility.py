@@ -16,7 +16,8 @@ from ..common.errors import UserError
 from .config import LayersConfig
 
 _CONV, _TRANSPOSE = (nn.Conv1d, nn.Conv2d, nn.Conv3d), (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_KINDS = (*_CONV, *_TRANSPOSE, nn.Linear, nn.MultiheadAttention)
+# pytorch-quantization derives its convolutions from _ConvNd alone
+_KINDS = (*_CONV, *_TRANSPOSE, nn.Linear, nn.MultiheadAttention, nn.modules.conv._ConvNd)
 OUTPUTS, REDUCTION, GROUP = 8, 16, 4
 
 
@@ -58,7 +59,7 @@ def _inside(name: str, readers: set[str]) -> bool:
 
 def _layer(name: str, module: nn.Module, config: LayersConfig, hidden: bool) -> Layer:
     sparse, reason = _verdict(name, module, config, hidden)
-    kind = next(kind.__name__ for kind in _KINDS if isinstance(module, kind))
+    kind = next(kind.__name__ for kind in _KINDS if isinstance(module, kind)).replace("_ConvNd", _convolution(module))
     weight = weight_of(module)
     shape = [] if weight is None else list(weight.shape)
     return Layer(name=name, kind=kind, shape=shape, sparse=sparse, reason=reason)
@@ -72,14 +73,19 @@ def weight_of(module: nn.Module) -> nn.Parameter | None:
 
 def reduction_axis(module: nn.Module) -> int:
     """The weight's axis that is summed over: input channels or features."""
-    return 0 if isinstance(module, _TRANSPOSE) else 1
+    return 0 if getattr(module, "transposed", False) else 1
+
+
+def _convolution(module: nn.Module) -> str:
+    """What PyTorch calls a convolution of this rank."""
+    return f"Conv{'Transpose' if reduction_axis(module) == 0 else ''}{len(getattr(module, 'kernel_size', ()))}d"
 
 
 def sizes(module: nn.Module) -> tuple[int, int]:
     """Outputs, and the values summed over per group of a convolution (input channels, kernel positions apart)."""
     if isinstance(module, nn.Linear):
         return module.out_features, module.in_features
-    if isinstance(module, (*_CONV, *_TRANSPOSE)):
+    if isinstance(module, nn.modules.conv._ConvNd):
         return module.out_channels, module.in_channels // module.groups
     raise TypeError(type(module).__name__)
 

@@ -14,6 +14,7 @@ from ..common.bundle import Layer, Range
 from ..common.errors import UserError
 from .config import ModelConfig
 from .factory import build_model
+from .given import given_quantizers
 from .placement.placement import PLACEMENT, Placement
 from .seeds import steady
 from .weights import fit_state, read_tensors, save_tensors
@@ -39,7 +40,7 @@ def load_stage(model: ModelConfig, folder: Path) -> nn.Module:
     """
     with steady():
         network = build_model(model.model_copy(update={"weights": None}))
-    if (folder / RANGES).is_file():
+    if (folder / RANGES).is_file() and not given_quantizers(network):
         from .quantize import insert, set_ranges
 
         set_ranges(insert(network, read_placement(folder)), read_ranges(folder))

@@ -17,6 +17,7 @@ from .distill import Distiller
 from .eligibility import list_layers
 from .evaluate import evaluate, say_metrics
 from .factory import build_data, build_model
+from .given import refuse_training
 from .loaders import Data
 from .loop import Metrics, Plan, fit
 from .masks import MaskKeeper, magnitude_masks
@@ -99,6 +100,7 @@ def forget(folder: Path) -> None:
 def _network(request: StageRequest) -> nn.Module:
     seed_all(request.seed, request.train.stage, 0)
     network = load_stage(request.model, request.student) if request.student else build_model(request.model)
+    refuse_training(network, [request.train])
     if request.train.stage == "qat" and not (request.student and (request.student / RANGES).is_file()):
         raise UserError(
             "Quantization-aware training needs a calibrated network to start from.",

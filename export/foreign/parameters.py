@@ -84,7 +84,7 @@ def _codes_dtype(node: ir.Node) -> np.dtype[np.generic] | None:
     codes = node.inputs[0]
     array, maker = constant(codes), produced_by(codes, QUANTIZE)
     if array is not None:
-        return array.dtype
+        return np.dtype(array.dtype)
     if maker is not None:
         zero_point = _value(input_at(maker, 2))
         return _codes_dtype(maker) if zero_point is None else zero_point.dtype

@@ -8,7 +8,7 @@ from .passes import graph_pass
 from .values import is_op, produced_by
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-_ENDINGS = (".weight_quantizer", ".weight")
+_ENDINGS = (".weight_quantizer", "._weight_quantizer", ".weight")
 
 
 @graph_pass()
