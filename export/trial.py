@@ -96,7 +96,7 @@ def _warn(session: Any, case: Elsewhere, least: float) -> None:
     except UserError as error:
         console.warn(
             f"At an odd {case.axis} the graph does not answer as PyTorch does, since forward() decides on the size: "
-            f"keep to multiples that the example's {case.axis} has too. ({error.what})"
+            f"keep to multiples that the example's {case.axis} has too ({error.what.partition(': ')[2]})."
         )
 
 
