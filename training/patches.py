@@ -57,8 +57,8 @@ def _linear(conv: nn.Conv2d) -> nn.Linear:
     with torch.device("meta"):  # draws no random numbers
         linear = nn.Linear(conv.weight[0].numel(), conv.out_channels, bias=False)
     linear.weight = nn.Parameter(conv.weight.detach().flatten(1).clone(), conv.weight.requires_grad)
-    linear.bias = conv.bias
-    linear.patch, linear.in_channels = conv.kernel_size, conv.in_channels  # type: ignore[assignment]
+    linear.register_parameter("bias", conv.bias)
+    linear.patch = conv.kernel_size  # type: ignore[assignment]
     linear.register_forward_pre_hook(_unfold)
     linear.register_forward_hook(_fold)
     return linear.train(conv.training)
@@ -67,12 +67,13 @@ def _linear(conv: nn.Conv2d) -> nn.Linear:
 def _unfold(linear: nn.Module, args: tuple[torch.Tensor, ...]) -> torch.Tensor:
     height, width = linear.patch  # type: ignore[misc]
     picture = _whole(_whole(args[0], 2, height), 3, width)
-    tiles = picture.unflatten(3, (-1, width)).unflatten(2, (-1, height))
+    tiles: torch.Tensor = nn.Unflatten(3, (-1, width))(picture)
+    tiles = nn.Unflatten(2, (-1, height))(tiles)
     return tiles.permute(0, 2, 4, 1, 3, 5).flatten(3)
 
 
 def _whole(picture: torch.Tensor, axis: int, side: int) -> torch.Tensor:
-    size = picture.shape[axis]
+    size: Any = picture.shape[axis]  # a SymInt where it is dynamic: asking it would fix it
     if not isinstance(size, torch.SymInt) and int(size) % side == 0:
         return picture
     return picture.narrow(axis, 0, size // side * side)

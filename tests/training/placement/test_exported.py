@@ -25,7 +25,8 @@ class Everything(nn.Module):
     def __init__(self, block, joined):
         super().__init__()
         self.block, self.joined = block(), joined()
-        self.norm, self.qkv, self.out = nn.LayerNorm(8), nn.ModuleList(nn.Linear(8, 8) for _ in range(3)), nn.Linear(8, 8)
+        self.qkv = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
+        self.norm, self.out = nn.LayerNorm(8), nn.Linear(8, 8)
         self.head = nn.Conv2d(8, 3, 1)
 
     def forward(self, x):
