@@ -185,7 +185,7 @@ def _set_bias(node: ir.Node, graph: ir.Graph, bias: Array) -> None:
 def _bias_name(node: ir.Node) -> str:
     weight = node.inputs[1]
     name = str(weight.name) if weight is not None else str(node.name)
-    for ending in (".weight_quantizer", ".weight"):
+    for ending in (".weight_quantizer", "._weight_quantizer", ".weight"):
         name = name.removesuffix(ending)
     return f"{name}.bias"
 
