@@ -65,7 +65,7 @@ def made(kind: type[nn.Module], quantize: Any) -> tuple[nn.Module, torch.Tensor]
     return quantize(kind(), (example,)), example
 
 
-@pytest.mark.parametrize("exporter", EXPORTERS)
+@pytest.mark.parametrize("exporter", [pytest.param("dynamo", marks=pytest.mark.slow), "torchscript"])
 def test_a_network_runs_at_any_size(quantize: Any, run: Any, exporter: str) -> None:
     network, example = made(Net, quantize)
     model = export(network, example, ExportConfig(exporter=exporter, dynamic=SIZES))
@@ -90,6 +90,7 @@ def test_with_a_dynamic_batch_alone_every_other_size_is_known(quantize: Any, exp
     assert shapes["more_1_last"] == ["batch", "3", "8", "8"]
 
 
+@pytest.mark.slow
 def test_int_of_a_shape_does_not_fix_it(quantize: Any, run: Any) -> None:
     network, example = made(IntOfShape, quantize)
     model = export(network, example, ExportConfig(dynamic=SIZES))
