@@ -57,7 +57,7 @@ def _linear(conv: nn.Conv2d) -> nn.Linear:
     with torch.device("meta"):  # draws no random numbers
         linear = nn.Linear(conv.weight[0].numel(), conv.out_channels, bias=False)
     linear.weight = nn.Parameter(conv.weight.detach().flatten(1).clone(), conv.weight.requires_grad)
-    linear.register_parameter("bias", conv.bias)
+    linear.register_parameter("bias", conv._parameters["bias"])
     linear.patch = conv.kernel_size  # type: ignore[assignment]
     linear.register_forward_pre_hook(_unfold)
     linear.register_forward_hook(_fold)
