@@ -98,6 +98,9 @@ def _typed(value: Array, tensor: Tensor) -> Array:
     if not fits:
         raise UserError(f"The input {tensor.name!r} has shape {list(value.shape)} in the samples and "
                         f"{tensor.shape} in the model.", where="--inputs", fix="Give samples of the model's shape.")
+    if wanted.kind == "f" and not np.isfinite(value).all():
+        raise UserError(f"The input {tensor.name!r} holds NaN or infinity.", where="--inputs",
+                        fix="Leave such samples out.")
     return value.astype(wanted)
 
 

@@ -56,6 +56,8 @@ def convert(model: ir.Model, where: str) -> Converted:
     if (new := model.opset_imports.get("")) != opset:
         notes.append(f"opset {opset} became {new}")
     tidy(model)
+    notes.append(_said(write_out(model), "Q and DQ got the scale, zero point or axis written out that was left unsaid"))
+    tidy(model)  # scales that were only stored in half precision are gone with their Casts
     half = is_half(model)
     if half:
         notes.append(_said(widen(model), "tensors in half precision became FP32 (this is not exact)"))
@@ -68,11 +70,9 @@ def convert(model: ir.Model, where: str) -> Converted:
 
 
 def _quantizers(model: ir.Model) -> list[str]:
-    written = write_out(model)
     biases, stored = store_float_biases(model), store_int8_weights(model)
     weights, activations = store_signed_weights(model), store_signed_activations(model)
     return [
-        _said(written, "Q and DQ got the scale, zero point or axis written out that they had left unsaid"),
         _said(biases, "biases of 32-bit integers became FP32"),
         _said(stored, "weights stored as 8-bit integers"),
         _said(weights, "weights moved to int8 with zero point 0"),

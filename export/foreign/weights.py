@@ -32,7 +32,6 @@ def _store(node: ir.Node, graph: ir.Graph) -> bool:
     if new is None:
         return False
     old, name = list(node.inputs), node.outputs[0].name
-    new = np.where(along(dead, given.axis, new.ndim), np.int8(0), new)
     zeros = np.zeros(given.scale.shape, np.int8)
     node.replace_input_with(0, add_initializer(graph, f"{name}/int8", new))
     node.replace_input_with(2, add_initializer(graph, f"{name}/zero_point", zeros))
@@ -44,8 +43,9 @@ def _store(node: ir.Node, graph: ir.Graph) -> bool:
 
 
 def centred(codes: Array, given: Parameters) -> Array | None:
-    """The codes less their zero point, int8; None where one of them is beyond -128 to 127."""
+    """The codes less their zero point, int8, 0 where the scale is; None where one of them is beyond -128 to 127."""
     moved = codes.astype(np.int16) - along(given.zero_point, given.axis, codes.ndim).astype(np.int16)
+    moved = np.where(along(given.scale == 0, given.axis, codes.ndim), np.int16(0), moved)
     return moved.astype(np.int8) if moved.size == 0 or (moved.min() >= -128 and moved.max() <= 127) else None
 
 
