@@ -181,7 +181,7 @@ def test_scales_behind_constants_and_casts_and_axes_from_the_end(tools):
 
 
 @pytest.mark.parametrize("zero_point", [None, 0, 128, 3])
-@pytest.mark.parametrize("scale", [1 / 127, 1 / 255])
+@pytest.mark.parametrize("scale", [1 / 127, 1 / 127.9, 1 / 255])
 @pytest.mark.parametrize("before", ["Sigmoid", "Relu", "Clip", "Identity"])
 def test_unsigned_activations_are_converted_where_no_code_is_above_127(tools, zero_point, scale, before):
     rng = np.random.default_rng(3)
