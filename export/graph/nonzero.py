@@ -1,18 +1,21 @@
-"""Which codes of a constant are not zero, followed through Q, DQ, Cast, Transpose and Reshape."""
+"""Follow a weight back to its constant: through Q, DQ, Cast, and whatever turns or reshapes it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
+from .codes import Codes, Step
+from .pieces import pieces
 from .quantizers import along
 from .values import Array, constant, input_at, integer, is_op
 
-_PIECE = 1 << 18  # values that stay in the cache
-_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
+FAULTS = (ValueError, IndexError, TypeError, KeyError, OverflowError)  # of a graph that contradicts itself
+_LONGEST = 1000  # a weight through more nodes is no weight, but an attempt to waste time
 
 
 @dataclass(frozen=True)
@@ -24,101 +27,141 @@ class Nonzero:
 
 
 def nonzero(value: ir.Value | None) -> Nonzero | None:
-    """Follow `value` back to its constant; None where it depends on an input or on another operator."""
-    array = constant(value)
-    if array is not None:
-        return Nonzero(array != 0, array.dtype.kind in "iu")
-    node = None if value is None else value.producer()
-    if node is None or not is_op(node, *_STEPS):
-        return None
-    return _STEPS[node.op_type](node)
-
-
-def _through(node: ir.Node) -> Nonzero | None:
-    return nonzero(node.inputs[0])
-
-
-def _shaped(node: ir.Node) -> Nonzero | None:
-    found = nonzero(node.inputs[0])
-    if found is None:
-        return None
-    if node.op_type == "Transpose":
-        perm = node.attributes.get_ints("perm")
-        return Nonzero(found.mask.transpose(None if perm is None else list(perm)), found.quantized)
-    shape = _target(node, found.mask.shape)
-    return None if shape is None else Nonzero(found.mask.reshape(shape), found.quantized)
-
-
-def _target(node: ir.Node, shape: tuple[int, ...]) -> list[int] | None:
-    if node.op_type == "Reshape":
-        wanted = constant(node.inputs[1])
-        if wanted is None:
+    """The whole mask of `value`; None where it depends on an input or another operator, or contradicts itself."""
+    try:
+        codes = follow(value)
+        if codes is None:
             return None
-        copies = not integer(node, "allowzero", 0)
-        return [shape[index] if size == 0 and copies else int(size) for index, size in enumerate(wanted.reshape(-1))]
-    known = node.outputs[0].shape
-    return [int(size) for size in known] if known is not None and known.is_static() else None  # type: ignore[arg-type]
-
-
-def _quantized(node: ir.Node) -> Nonzero | None:
-    array, scale, zero = _cast_source(node.inputs[0]), constant(input_at(node, 1)), constant(input_at(node, 2))
-    if array is None or scale is None or array.ndim == 0:
+        mask = np.empty(codes.source.shape, bool)
+        for piece in pieces(mask.shape):
+            mask[piece] = codes.nonzero(piece)
+    except FAULTS:
         return None
-    limits = _RANGES.get("uint8" if zero is None else str(zero.dtype), (-np.inf, np.inf))
-    steps = np.broadcast_to(_spread(node, scale, array), array.shape)
-    zeros = np.broadcast_to(0 if zero is None else _spread(node, zero, array), array.shape)
-    mask = np.empty(array.shape, bool)
-    rows = max(1, _PIECE * len(array) // max(array.size, 1))
-    for start in range(0, len(array), rows):
-        piece = slice(start, start + rows)
-        mask[piece] = _codes_differ(array[piece], steps[piece], zeros[piece], limits)
-    return Nonzero(mask, True)
+    return Nonzero(mask, codes.quantized)
 
 
-def _codes_differ(array: Array, steps: Array, zeros: Array, limits: tuple[float, float]) -> Array:
-    """Where the code of a value, saturated, is not the code of zero."""
-    codes = array / steps
-    np.rint(codes, out=codes)
-    codes += zeros
-    np.clip(codes, *limits, out=codes)
-    return np.asarray(codes != zeros)
+def follow(value: ir.Value | None) -> Codes | None:
+    """What `value` always holds; None where it depends on an input or on another operator.
+
+    Raises:
+        One of `FAULTS`: what is done to the constant contradicts itself.
+    """
+    trail: list[ir.Node] = []
+    while (array := constant(value)) is None:
+        node = None if value is None else value.producer()
+        if node is None or not is_op(node, *_STEPS) or len(trail) == _LONGEST:
+            return None
+        trail.append(node)
+        value = node.inputs[0]
+    codes: Codes | None = None if array.dtype.kind in "OSUc" else Codes(array)
+    for node in reversed(trail):
+        codes = None if codes is None else _STEPS[node.op_type](node, codes)
+    return codes
 
 
-def _cast_source(value: ir.Value | None) -> Array | None:
-    """The constant behind changes of shape and type."""
-    node = None if value is None else value.producer()
-    if node is None or not is_op(node, "Identity", "Cast", "Transpose"):
-        return constant(value)
-    array = _cast_source(node.inputs[0])
-    if array is None or node.op_type == "Identity":
-        return array
-    if node.op_type == "Cast":
-        return array.astype(ir.DataType(node.attributes["to"].as_int()).numpy())
+def _same(_node: ir.Node, codes: Codes) -> Codes:
+    return codes
+
+
+def _cast(node: ir.Node, codes: Codes) -> Codes | None:
+    target = ir.DataType(node.attributes["to"].as_int())
+    return None if target == ir.DataType.STRING else codes.then(Step("Cast", np.dtype(target.numpy())))
+
+
+def _transpose(node: ir.Node, codes: Codes) -> Codes:
     perm = node.attributes.get_ints("perm")
-    turned: Array = array.transpose(None if perm is None else list(perm))
-    return turned
+    return codes.moved(lambda array: array.transpose(None if perm is None else list(perm)))
 
 
-def _dequantized(node: ir.Node) -> Nonzero | None:
-    zero = constant(input_at(node, 2))
-    array = _cast_source(node.inputs[0])
-    if array is None or zero is None or not np.any(zero):
-        found = nonzero(node.inputs[0])
-        return None if found is None else Nonzero(found.mask, True)
-    return Nonzero(array.astype(np.int32) != _spread(node, zero, array).astype(np.int32), True)
+def _reshape(node: ir.Node, codes: Codes) -> Codes | None:
+    wanted = constant(input_at(node, 1))
+    if wanted is None:
+        return None
+    old, copies = codes.source.shape, not integer(node, "allowzero", 0)
+    sizes = [int(size) for size in wanted.reshape(-1)]
+    shape = [old[index] if size == 0 and copies else size for index, size in enumerate(sizes)]
+    return codes.moved(lambda array: array.reshape(shape))
 
 
-def _spread(node: ir.Node, values: Array, array: Array) -> Array:
-    """Scales or zero points, shaped to broadcast over `array`: per tensor, per channel or per block."""
-    axis = integer(node, "axis", 1)
-    if values.ndim == array.ndim and (block := integer(node, "block_size", 0)):
-        return np.repeat(values, block, axis=axis).take(range(array.shape[axis]), axis=axis)
-    return along(values, axis, array.ndim)
+def _flatten(node: ir.Node, codes: Codes) -> Codes:
+    shape, axis = codes.source.shape, integer(node, "axis", 1)
+    split = axis + len(shape) if axis < 0 else axis
+    flat = (math.prod(shape[:split]), math.prod(shape[split:]))
+    return codes.moved(lambda array: array.reshape(flat))
 
 
-_STEPS: dict[str, Callable[[ir.Node], Nonzero | None]] = {
-    "Identity": _through, "Cast": _through, "Transpose": _shaped, "Reshape": _shaped, "Squeeze": _shaped,
-    "Unsqueeze": _shaped, "Flatten": _shaped, "QuantizeLinear": _quantized, "DequantizeLinear": _dequantized,
+def _squeeze(node: ir.Node, codes: Codes) -> Codes | None:
+    known, axes = _axes(node)
+    return codes.moved(lambda array: np.squeeze(array, axes)) if known else None
+
+
+def _unsqueeze(node: ir.Node, codes: Codes) -> Codes | None:
+    known, axes = _axes(node)
+    return codes.moved(lambda array: np.expand_dims(array, axes or ())) if known else None
+
+
+def _axes(node: ir.Node) -> tuple[bool, tuple[int, ...] | None]:
+    """Whether the axes are known, and them: an attribute before opset 13, an input since; None where left out."""
+    attribute, value = node.attributes.get_ints("axes"), input_at(node, 1)
+    if attribute is not None:
+        return True, tuple(attribute)
+    if value is None:
+        return True, None
+    array = constant(value)
+    return array is not None, None if array is None else tuple(int(axis) for axis in array.reshape(-1))
+
+
+def _quantize(node: ir.Node, codes: Codes) -> Codes | None:
+    scale, zero = constant(input_at(node, 1)), constant(input_at(node, 2))
+    if scale is None or (zero is None and input_at(node, 2) is not None):
+        return None
+    asked = integer(node, "output_dtype", 0)
+    dtype = zero.dtype if zero is not None else np.dtype(ir.DataType(asked or ir.DataType.UINT8).numpy())
+    return codes.then(Step("QuantizeLinear", dtype, _spread(node, scale, codes, np.float32), _zero(node, zero, codes)))
+
+
+def _dequantize(node: ir.Node, codes: Codes) -> Codes | None:
+    scale, zero = constant(input_at(node, 1)), constant(input_at(node, 2))
+    if scale is None or (zero is None and input_at(node, 2) is not None):
+        return None
+    offset, last = _zero(node, zero, codes), codes.steps[-1] if codes.steps else None
+    undoes = last is not None and last.kind == "QuantizeLinear" and _equal(last.zero, offset)
+    spread = _spread(node, scale, codes, np.float32)
+    return codes.then(Step("DequantizeLinear", scale.dtype, spread, offset, undoes))
+
+
+def _equal(first: Array | None, second: Array | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return first.ndim == second.ndim == 0 and bool(first == second)
+
+
+def _zero(node: ir.Node, zero: Array | None, codes: Codes) -> Array | None:
+    return None if zero is None or not np.any(zero.astype(np.float32)) else _spread(node, zero, codes, None)
+
+
+def _spread(node: ir.Node, values: Array, codes: Codes, dtype: type[np.float32] | None) -> Array:
+    """Scales or zero points as one number, or as a view of the weight's shape: per channel or per block."""
+    shape, axis = codes.source.shape, integer(node, "axis", 1)
+    values = values if dtype is None else values.astype(dtype)
+    block = integer(node, "block_size", 0)
+    if block and values.ndim == len(shape):
+        return _blocks(values, shape, axis, block)
+    spread = along(values, axis, len(shape))
+    return spread if spread.ndim == 0 else np.broadcast_to(spread, shape)
+
+
+def _blocks(values: Array, shape: tuple[int, ...], axis: int, block: int) -> Array:
+    length = shape[axis]
+    if values.shape[axis] != -(-length // block):
+        raise ValueError(f"{values.shape[axis]} blocks of {block} don't make an axis of {length}")
+    index = np.arange(length) // block
+    return np.broadcast_to(values.take(index, axis=axis), shape)
+
+
+_STEPS: dict[str, Callable[[ir.Node, Codes], Codes | None]] = {
+    "Identity": _same, "Cast": _cast, "Transpose": _transpose, "Reshape": _reshape, "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze, "Flatten": _flatten, "QuantizeLinear": _quantize, "DequantizeLinear": _dequantize,
 }
 
-__all__ = ["Nonzero", "nonzero"]
+__all__ = ["FAULTS", "Nonzero", "follow", "nonzero"]

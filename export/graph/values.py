@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,7 +34,32 @@ def constant(value: ir.Value | None) -> Array | None:
     if producer is None or producer.op_type != "Constant" or producer.domain not in ("", "ai.onnx"):
         return None
     attribute = producer.attributes.get("value")
-    return None if attribute is None else attribute.as_tensor().numpy()
+    return _listed(producer) if attribute is None else attribute.as_tensor().numpy()
+
+
+def _listed(node: ir.Node) -> Array | None:
+    """The numbers of a `Constant` that is no tensor but a number or a list of them."""
+    for name, dtype in (("value_int", np.int64), ("value_ints", np.int64), ("value_float", np.float32),
+                        ("value_floats", np.float32)):
+        if name in node.attributes:
+            return np.array(node.attributes[name].value, dtype)
+    return None
+
+
+def release(value: ir.Value | None) -> None:
+    """Let go of the pages of the constant behind `value` that lies in a file of its own; it is read again on demand."""
+    seen = 0
+    while value is not None and seen < 1000:
+        if isinstance(value.const_value, ir.ExternalTensor):
+            _close(value.const_value)
+            return
+        node, seen = value.producer(), seen + 1
+        value = node.inputs[0] if node is not None and node.inputs else None
+
+
+def _close(tensor: ir.ExternalTensor) -> None:
+    with suppress(BufferError):  # somebody holds a view of it
+        tensor.release()
 
 
 def is_op(node: ir.Node | None, *op_types: str) -> bool:
@@ -102,5 +128,5 @@ def replace_node(node: ir.Node, value: ir.Value) -> None:
 
 __all__ = [
     "Array", "Use", "add_initializer", "all_nodes", "constant", "drop_unused", "free_name", "input_at", "integer",
-    "is_op", "produced_by", "replace_node", "set_initializer",
+    "is_op", "produced_by", "release", "replace_node", "set_initializer",
 ]
