@@ -20,6 +20,7 @@ from .evaluate import evaluate, say_metrics
 from .factory import build_data, build_model
 from .given import METHOD, given_ranges
 from .masks import found_masks
+from .placement.placement import Placement
 from .restore import (
     LAYERS,
     METRICS,
@@ -62,15 +63,17 @@ def calibration_stage(
     network = load_stage(model, source) if source else build_model(model).eval()
     masks, layers = _sparsity(network, source)
     ranges = _given(network, config)
+    placement: Placement | None = None
     if not ranges:
         sparse = [layer.name for layer in list_layers(network, LayersConfig()) if layer.sparse]
         placement = place(network, config.placement, _example(loaders.calibration), [*sparse, *_pruned(layers)])
-        write_placement(folder, placement)
         seed_all(seed, "calibrate", 1, loaders.calibration)
         ranges = calibrate(network, loaders.calibration, config)
     metrics = evaluate(network, loaders.val, stage="calibrate")
     save_tensors(folder / WEIGHTS, network.state_dict())
     write_ranges(folder, ranges)
+    if placement is not None:
+        write_placement(folder, placement)
     write_masks(folder, masks, layers)
     files.write_json(folder / METRICS, metrics)
     say_metrics("calibrated", metrics)

@@ -15,7 +15,9 @@ def agreement(predictions, snr_db=40.0):
 def shown(**parts):
     record = ValidationRecord(
         backend="tensorrt", options=ValidateConfig(), agreement=agreement(1), noise_floor=agreement(1),
-        metric="accuracy", samples=150, value=0.9, pytorch_value=0.9, dense_value=None, gates=[], **{"layers": [], **parts})
+        metric="accuracy", samples=150, value=0.9, pytorch_value=0.9, dense_value=None, gates=[],
+        **{"layers": [], **parts},
+    )
     console = Console(width=160, file=None, record=True, quiet=False)
     with console.capture() as capture:
         console.print(validation_table(record))
