@@ -72,7 +72,7 @@ def _only_reader(value: ir.Value) -> bool:
 
 
 def _affine(norm: ir.Node, gamma: Array, beta: Array, mean: Array, variance: Array) -> tuple[Array, Array]:
-    epsilon = float(norm.attributes.get_float("epsilon", 1e-5) or 0.0)
+    epsilon = float(np.float32(norm.attributes.get_float("epsilon", 1e-5) or 0.0))  # as a file holds it
     factor = gamma / np.sqrt(variance + epsilon)
     return factor, beta - mean * factor
 

@@ -131,3 +131,16 @@ def test_a_conv_that_others_read_is_left(conv_net: Any) -> None:
     conv = next(node for node in model.graph if node.op_type == "Conv")
     model.graph.outputs.append(conv.outputs[0])
     assert fold_batchnorm(model) == 0
+
+
+def test_epsilon_is_that_of_the_file_before_it_is_written(conv_net: Any) -> None:
+    scales = []
+    for epsilon in (0.001, float(np.float32(0.001))):
+        model = conv_net(np.linspace(0.1, 3, 8, dtype=np.float32))
+        norm = next(node for node in model.graph if node.op_type == "BatchNormalization")
+        norm.attributes["epsilon"] = ir.AttrFloat32("epsilon", epsilon)
+        fold_batchnorm(model)
+        scales.append(model.graph.initializers["conv.bias"].const_value.numpy())
+        scales.append(model.graph.initializers["conv.weight_quantizer/scale"].const_value.numpy())
+    np.testing.assert_array_equal(scales[0], scales[2])
+    np.testing.assert_array_equal(scales[1], scales[3])
