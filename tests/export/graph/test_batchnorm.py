@@ -134,13 +134,13 @@ def test_a_conv_that_others_read_is_left(conv_net: Any) -> None:
 
 
 def test_epsilon_is_that_of_the_file_before_it_is_written(conv_net: Any) -> None:
-    scales = []
-    for epsilon in (0.001, float(np.float32(0.001))):
-        model = conv_net(np.linspace(0.1, 3, 8, dtype=np.float32))
+    found, proto = [], ir.to_proto(conv_net(np.linspace(0.1, 3, 64, dtype=np.float32)))
+    for epsilon in (0.1, float(np.float32(0.1))):
+        model = ir.from_proto(proto)
         norm = next(node for node in model.graph if node.op_type == "BatchNormalization")
         norm.attributes["epsilon"] = ir.AttrFloat32("epsilon", epsilon)
         fold_batchnorm(model)
-        scales.append(model.graph.initializers["conv.bias"].const_value.numpy())
-        scales.append(model.graph.initializers["conv.weight_quantizer/scale"].const_value.numpy())
-    np.testing.assert_array_equal(scales[0], scales[2])
-    np.testing.assert_array_equal(scales[1], scales[3])
+        constants = {name: model.graph.initializers[name].const_value.numpy() for name in ("conv.bias", "conv.weight")}
+        found.append({**constants, "scale": model.graph.initializers["conv.weight_quantizer/scale"].const_value.numpy()})
+    for name in found[0]:
+        np.testing.assert_array_equal(found[0][name], found[1][name])
