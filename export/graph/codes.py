@@ -19,6 +19,7 @@ _LIMITS = {
     "int2": (-2, 1), "uint2": (0, 3), "int4": (-8, 7), "uint4": (0, 15), "int8": (-128, 127), "uint8": (0, 255),
     "int16": (-32768, 32767), "uint16": (0, 65535),
 }
+_EXPONENTS = {"float16": np.uint16(0x7C00), "bfloat16": np.uint16(0x7F80)}  # numpy looks at these one by one
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,9 @@ class Codes:
         part = self.source[piece]
         if is_integer(part.dtype) or part.dtype.kind == "b":
             return 0
+        full = _EXPONENTS.get(part.dtype.name)
+        if full is not None:
+            return int(np.count_nonzero((part.view(np.uint16) & full) == full))
         return int(part.size - np.count_nonzero(np.isfinite(part)))
 
     def _values(self, piece: Piece, count: int) -> Array:
@@ -142,7 +146,7 @@ def _quantized_nonzero(values: Array, step: Step, piece: Piece) -> Array:
 def _differs(values: Array, zero: Array | None) -> Array:
     if zero is not None:
         return np.asarray(values != zero)
-    if values.dtype.name in ("float16", "bfloat16"):  # numpy compares these one by one
+    if values.dtype.name in _EXPONENTS:
         return np.asarray((values.view(np.uint16) & np.uint16(0x7FFF)) != 0)
     return np.asarray(values != values.dtype.type(0))
 
