@@ -140,7 +140,7 @@ def test_epsilon_is_that_of_the_file_before_it_is_written(conv_net: Any) -> None
         norm = next(node for node in model.graph if node.op_type == "BatchNormalization")
         norm.attributes["epsilon"] = ir.AttrFloat32("epsilon", epsilon)
         fold_batchnorm(model)
-        constants = {name: model.graph.initializers[name].const_value.numpy() for name in ("conv.bias", "conv.weight")}
-        found.append({**constants, "scale": model.graph.initializers["conv.weight_quantizer/scale"].const_value.numpy()})
+        names = ("conv.bias", "conv.weight", "conv.weight_quantizer/scale")
+        found.append({name: model.graph.initializers[name].const_value.numpy() for name in names})
     for name in found[0]:
         np.testing.assert_array_equal(found[0][name], found[1][name])
