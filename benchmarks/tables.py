@@ -95,9 +95,31 @@ def race(races: list[dict[str, Any]]) -> str:
     return table(["threads", "batch", *arms, "against FP32", "against the best rival"], rows)
 
 
+def two_four_check(results: dict[str, Any]) -> str:
+    rows = []
+    for row in results["rows"]:
+        own, other = row["twofour"], row.get("polygraphy")
+        size = [row["form"], f"{row['millions']:g} million", f"{row['file_bytes'] / 1e6:.0f}"]
+        mine = [f"{own['process_seconds']:.2f}", f"{own['seconds']:.2f}", f"{own['two_four']} of {own['layers']}",
+                f"{own['peak_memory_bytes'] / 1e6:.0f}"]
+        if other is None:
+            rows.append([*size, *mine, "", "", ""])
+            continue
+        ratio = f"{other['process_seconds'] / own['process_seconds']:.1f}" if other["eligible"] else "it judges none"
+        rows.append([*size, *mine, f"{other['process_seconds']:.2f}", f"{other['two_four']} of {own['layers']}", ratio])
+    versions = results["machine"]["versions"]
+    heads = ["weights", "number", "MB", "twofour, s", "of it reading and judging, s", "found 2:4", "peak MB",
+             f"Polygraphy {versions['polygraphy']}, s", "found 2:4", "times as long"]
+    return (
+        "## The 2:4 check beside Polygraphy's\n\n`python benchmarks/two_four_check.py`: a stack of MatMul layers, all "
+        "2:4, each checked in a process of its own, the shortest of 3 runs. Polygraphy's `inspect sparsity` reads the "
+        f"smaller files only, and passes over INT8 codes. {machine(results)}\n\n" + table(heads, rows)
+    )
+
+
 def page() -> str:
     parts = [HEAD]
-    for name, write in (("digits", digits), ("cpu_engine", cpu_engine)):
+    for name, write in (("digits", digits), ("cpu_engine", cpu_engine), ("two_four_check", two_four_check)):
         if (RESULTS / f"{name}.json").is_file():
             parts.append(write(json.loads((RESULTS / f"{name}.json").read_text())) + "\n")
     return "\n".join(parts)

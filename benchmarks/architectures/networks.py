@@ -145,7 +145,7 @@ ARCHITECTURES = [
             "SwinForImageClassification", embed_dim=32, depths=[2, 2, 2], num_heads=[2, 4, 8], window_size=4,
             image_size=64, patch_size=4,
         ),
-        (3, 64, 64), (96, 64), "a third of the width of Swin-T, stages of 2, 2 and 2 blocks, windows of 4",
+        (3, 64, 64), (128, 64), "a third of the width of Swin-T, stages of 2, 2 and 2 blocks, windows of 4",
     ),
     Architecture(
         "SegFormer",
