@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -10,45 +9,58 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from ...common.errors import UserError
+from .stored import FIX, check_tensors
 
-_FIX = "Export it again, or copy it again together with its data files."
+_LARGEST = 2**31  # bytes of a protobuf message
 
 
 def load(path: Path) -> ir.Model:
     """Read and check an ONNX file; large weights stay on disk until they are used.
 
     Raises:
-        UserError: it is missing, is not ONNX, breaks ONNX's rules, or keeps weights in a file that is missing, too
-            short, or outside of the model's folder (also by a link).
+        UserError: it is missing, is not ONNX, is newer than the installed onnx, has no output, breaks ONNX's rules,
+            holds tensors of another size than they declare, or keeps weights in a file that is missing, too short, or
+            outside of the model's folder (also by a link).
     """
     model = _read(path)
-    for tensor in _tensors(model):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            _check_external(path, tensor)
-    _check(path)
-    return _parsed(path)
-
-
-def _parsed(path: Path) -> ir.Model:
     try:
-        return ir.load(path)
-    except Exception as error:  # of several unrelated types, on what the checker lets pass, such as names of any bytes
-        raise UserError("This ONNX file is damaged: its graph can't be put together.", where=str(path),
-                        fix=_FIX) from error
+        _check_age(model, path)
+        if not model.graph.output:
+            raise UserError("The graph of this ONNX file has no output.", where=str(path), fix=FIX)
+        check_tensors(model, path)
+    except UnicodeDecodeError as error:
+        raise UserError("This ONNX file is damaged: a name in it is no text.", where=str(path), fix=FIX) from error
+    _check(path)
+    return _parsed(model, path)
 
 
 def _read(path: Path) -> onnx.ModelProto:
     if not path.is_file():
-        raise UserError("This ONNX file is missing.", where=str(path), fix=_FIX)
+        raise UserError("This ONNX file is missing.", where=str(path), fix=FIX)
+    if path.stat().st_size >= _LARGEST:
+        raise UserError("This file is not ONNX: it is larger than 2 GB, the most that an ONNX file can hold.",
+                        where=str(path), fix="Save the model with its weights in a file of their own.")
     try:
         model = onnx.load(str(path), format="protobuf", load_external_data=False)
     except DecodeError as error:
-        raise UserError("This file is not ONNX, or is damaged.", where=str(path), fix=_FIX) from error
+        raise UserError("This file is not ONNX, or is damaged or nested too deeply.", where=str(path),
+                        fix=FIX) from error
     except OSError as error:
         raise UserError(f"This file can't be read ({error.strerror}).", where=str(path)) from error
     if not model.HasField("graph"):
-        raise UserError("This file is not ONNX: it holds no graph.", where=str(path), fix=_FIX)
+        raise UserError("This file is not ONNX: it holds no graph.", where=str(path), fix=FIX)
     return model
+
+
+def _check_age(model: onnx.ModelProto, path: Path) -> None:
+    newest, fix = onnx.defs.onnx_opset_version(), "Install a newer onnx, or export the model to an older opset."
+    opset = max((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), default=0)
+    if opset > newest:
+        raise UserError(f"This file is of opset {opset}; the installed onnx {onnx.__version__} knows opsets up to "
+                        f"{newest}.", where=str(path), fix=fix)
+    if model.ir_version > onnx.IR_VERSION:
+        raise UserError(f"This file is of ONNX's IR version {model.ir_version}; the installed onnx {onnx.__version__} "
+                        f"knows versions up to {onnx.IR_VERSION}.", where=str(path), fix=fix)
 
 
 def _check(path: Path) -> None:
@@ -59,52 +71,19 @@ def _check(path: Path) -> None:
         raise UserError(
             f"This ONNX file breaks the rules of ONNX: {reason[0] if reason else type(error).__name__}",
             where=str(path),
-            fix=_FIX,
+            fix=FIX,
         ) from error
 
 
-def _check_external(path: Path, tensor: onnx.TensorProto) -> None:
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = entries.get("location", "")
-    data = path.parent / location
-    if not location or not data.resolve().is_relative_to(path.parent.resolve()):
-        raise UserError(
-            f"The weight {tensor.name!r} is kept in the file {location!r}, which leads out of the model's folder.",
-            where=str(path),
-            fix="Don't use this file, or save it again with its data beside it.",
-        )
-    if not data.is_file():
-        raise UserError(f"The file {location!r} with the weight {tensor.name!r} is missing.", where=str(path), fix=_FIX)
+def _parsed(proto: onnx.ModelProto, path: Path) -> ir.Model:
+    """The graph; weights inside the file are those of `proto`, not copies."""
     try:
-        end = int(entries.get("offset", 0)) + int(entries.get("length", 0))
-    except ValueError as error:
-        raise UserError(f"The place of the weight {tensor.name!r} is damaged.", where=str(path), fix=_FIX) from error
-    if end > data.stat().st_size:
-        raise UserError(f"The file {location!r} is too short for weight {tensor.name!r}.", where=str(path), fix=_FIX)
-
-
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    yield from _graph_tensors(model.graph)
-    for function in model.functions:
-        yield from _node_tensors(function.node)
-
-
-def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    yield from _node_tensors(graph.node)
-
-
-def _node_tensors(nodes: object) -> Iterator[onnx.TensorProto]:
-    for node in nodes:  # type: ignore[attr-defined]
-        for attribute in node.attribute:
-            yield attribute.t
-            yield from attribute.tensors
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
-            for graph in (attribute.g, *attribute.graphs):
-                yield from _graph_tensors(graph)
+        model = ir.from_proto(proto)
+        ir.external_data.set_base_dir(model.graph, str(path.parent))
+    except Exception as error:  # of several unrelated types, on what the checker lets pass, such as names of any bytes
+        raise UserError("This ONNX file is damaged: its graph can't be put together.", where=str(path),
+                        fix=FIX) from error
+    return model
 
 
 __all__ = ["load"]
