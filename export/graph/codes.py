@@ -94,7 +94,7 @@ class Codes:
 
 def is_integer(dtype: np.dtype[np.generic]) -> bool:
     """Of 2 bits or more."""
-    return dtype.name.startswith(("int", "uint"))
+    return str(dtype.name).startswith(("int", "uint"))
 
 
 def _moved(values: Array | None, move: Callable[[Array], Array]) -> Array | None:

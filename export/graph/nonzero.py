@@ -102,9 +102,9 @@ def _unsqueeze(node: ir.Node, codes: Codes) -> Codes | None:
 
 def _axes(node: ir.Node) -> tuple[bool, tuple[int, ...] | None]:
     """Whether the axes are known, and them: an attribute before opset 13, an input since; None where left out."""
-    attribute, value = node.attributes.get_ints("axes"), input_at(node, 1)
-    if attribute is not None:
-        return True, tuple(attribute)
+    value = input_at(node, 1)
+    if "axes" in node.attributes:
+        return True, tuple(node.attributes.get_ints("axes") or ())
     if value is None:
         return True, None
     array = constant(value)
