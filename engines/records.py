@@ -302,7 +302,7 @@ class ProfileRecord(Document):
         modes: the same arms timed in other ways.
         builds: the plans that stand behind the arms.
         warnings: what keeps the figures from being taken at face value.
-        gpu_before: clocks, temperature, power and what holds the clocks down, before the first inference.
+        gpu_before: clocks, temperature, power and what holds the clocks down, before the first timed inference.
         gpu_after: the same after the last.
         layer_shares: part of the first arm's time by the engine's layer, 0 to 1; good for shares only.
         node_shares: the same by weighted ONNX node, as far as the engine's layers can be told apart.

@@ -50,7 +50,7 @@ class TensorRTBackend:
             MissingError: TensorRT or the GPU is missing, or lacks memory.
         """
         opened = read_plan(path, None, trust=trust)
-        return TensorRTRunner(opened.engine, log=opened.log, keep=opened.keep)
+        return TensorRTRunner(opened.engine, log=opened.log, where=str(path), keep=opened.keep)
 
     def profile(
         self, folder: Path, record: EngineRecord, source: Bundle, config: ProfileConfig, options: TensorRTConfig, *,

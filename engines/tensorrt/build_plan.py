@@ -19,11 +19,11 @@ from .builder_config import builder_config, check_options
 from .cancel import cancelable
 from .capabilities import capabilities
 from .logger import Log, LogLine, logger
-from .module import tensorrt
 from .network import dynamic_inputs, parse
 from .progress import Phases, monitor
 from .shapes import optimization_profile
 from .sparsity_log import out_of_memory, sparsity_lines
+from .start import start
 
 _MIB = 1 << 20
 
@@ -101,7 +101,7 @@ class _Work:
     def build(self, log: Log, phases: Phases) -> tuple[bytes, float, str]:
         """Plan, seconds, and what became of the timing cache."""
         speaker = logger(log)
-        builder = _builder(speaker)
+        builder = start("Builder", speaker, log, self.gpu)
         network, _ = parse(builder, self.typed, self.inputs, log, speaker)
         if self.on_network is not None:
             self.on_network(network)
@@ -110,9 +110,9 @@ class _Work:
         dynamic = {name: self.shapes[name] for name in dynamic_inputs(network)}
         made = builder_config(builder, self.config, dynamic, monitor(phases))
         cached = timing_cache.attach(made, self.cache)
-        start = time.perf_counter()
+        began = time.perf_counter()
         plan = self._plan(lambda: builder.build_serialized_network(network, made), log)
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - began
         timing_cache.keep(made, self.cache)
         return plan, seconds, cached
 
@@ -125,16 +125,6 @@ class _Work:
         if plan is None:
             raise _failed(log, trouble, self.typed, self.gpu)
         return bytes(plan)
-
-
-def _builder(speaker: Any) -> Any:
-    try:
-        return tensorrt().Builder(speaker)
-    except (TypeError, RuntimeError) as error:  # TensorRT could not start: pybind11 says only that it got nothing
-        raise MissingError(
-            f"TensorRT {capabilities().version} can't start its builder ({error}).",
-            fix="See `twofour doctor`: often the driver is too old for this TensorRT, or the GPU is out of memory.",
-        ) from error
 
 
 def _failed(log: Log, trouble: str, typed: Path, gpu: Device) -> TwofourError:

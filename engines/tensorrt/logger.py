@@ -32,11 +32,13 @@ class Log:
 
     Attributes:
         lines: in the order in which they came.
+        most: how many lines are kept; beyond it the oldest go. None keeps all.
         loud: show each warning, once, when it comes.
         interrupted: Ctrl-C came while a line was taken: the bindings swallow what is raised there.
     """
 
     lines: list[LogLine] = field(default_factory=list)
+    most: int | None = None
     loud: bool = True
     interrupted: bool = False
     _shown: set[str] = field(default_factory=set)
@@ -46,6 +48,8 @@ class Log:
         """Take one message."""
         with self._lock:
             self.lines.append(LogLine(severity, text))
+            if self.most is not None:
+                del self.lines[: -self.most]
             new = severity == "WARNING" and self.loud and text not in self._shown
             self._shown.update([text] if new else [])
         if new:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -101,12 +102,19 @@ def _libraries(library: str) -> str:
 
 def _libraries_package(library: str) -> str:
     """The pip package that brings the libraries, of the bindings' own version where pip installed those."""
-    for cuda in ("cu13", "cu12", "cu11"):
-        try:
-            return f"tensorrt-{cuda}-libs=={version(f'tensorrt-{cuda}-bindings')}"
-        except PackageNotFoundError:
-            continue
+    cuda = cuda_of_package()
+    if cuda is not None:
+        return f"tensorrt-cu{cuda}-libs=={version(f'tensorrt-cu{cuda}-bindings')}"
     return "tensorrt-cu12-libs" if library.endswith(".10") else "tensorrt-cu13-libs"
+
+
+def cuda_of_package() -> int | None:
+    """The major CUDA release that pip's TensorRT is made for; None where TensorRT came otherwise."""
+    for cuda in (13, 12, 11):
+        with suppress(PackageNotFoundError):
+            version(f"tensorrt-cu{cuda}-bindings")
+            return cuda
+    return None
 
 
 def _shell(state: str) -> MissingError:
@@ -133,4 +141,4 @@ def _on_jetson() -> bool:
     return _on_arm() and (_TEGRA.exists() or "tegra" in platform.release())
 
 
-__all__ = ["MINIMUM", "numbers", "tensorrt"]
+__all__ = ["MINIMUM", "cuda_of_package", "numbers", "tensorrt"]

@@ -15,13 +15,14 @@ from ..cuda.device import Device, device
 from ..records import ENGINE, EngineRecord, TensorRTBuild, read_engine
 from .capabilities import capabilities
 from .logger import Log, logger
-from .module import tensorrt
 from .plan_header import PlanHeader, plan_header
 from .signature import is_ours
 from .sparsity_log import out_of_memory
+from .start import start
 
 _AMPERE = (8, 0)
 _MIB = 1 << 20
+_KEPT = 1000  # lines of an engine's log: on the default stream, TensorRT warns at every inference
 _FIX = "Build it again with `twofour build`."
 _REBUILD = "Build the bundle again on this machine with `twofour build`."
 
@@ -83,9 +84,9 @@ def open_plan(plan: bytes, config: TensorRTConfig, where: str) -> Opened:
         MissingError: TensorRT or the GPU is missing, or the GPU has too little memory.
     """
     gpu = device()
-    log = Log()
+    log = Log(most=_KEPT)
     speaker = logger(log)
-    runtime = _runtime(speaker)
+    runtime = start("Runtime", speaker, log, gpu)
     if config.version_compatible:
         runtime.engine_host_code_allowed = True
     if config.dla_core is not None:
@@ -104,16 +105,6 @@ def _record_of(path: Path) -> EngineRecord | None:
         return None
     record = read_engine(path.parent)
     return record if path.name == record.engine else None
-
-
-def _runtime(speaker: Any) -> Any:
-    try:
-        return tensorrt().Runtime(speaker)
-    except (TypeError, RuntimeError) as error:  # TensorRT could not start: pybind11 says only that it got nothing
-        raise MissingError(
-            f"TensorRT {capabilities().version} can't start its runtime ({error}).",
-            fix="See `twofour doctor`: often the driver is too old for this TensorRT, or the GPU is out of memory.",
-        ) from error
 
 
 def _check_version(header: PlanHeader, built: TensorRTBuild | None, config: TensorRTConfig | None, path: Path) -> None:

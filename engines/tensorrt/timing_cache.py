@@ -44,7 +44,7 @@ def attach(made: Any, path: Path | None) -> str:
         cache = made.create_timing_cache(content)
         if cache is not None and made.set_timing_cache(cache, ignore_mismatch=False):
             return "used"
-        trouble = "it is damaged" if cache is None else "it is of another TensorRT or another GPU"
+        trouble = f"it is {'damaged or of another TensorRT' if cache is None else 'of another TensorRT or another GPU'}"
     made.set_timing_cache(made.create_timing_cache(b""), ignore_mismatch=False)
     if trouble:
         console.warn(f"The timing cache {path} is ignored: {trouble}.")

@@ -69,3 +69,11 @@ def test_an_interrupt_in_the_monitor_cancels(trt, monkeypatch, method):
 def test_the_monitor_answers_in_the_type_that_the_bindings_take(trt):
     assert monitor(Phases()).step_complete("a", 0) is True
     assert issubclass(type(monitor(Phases())), progress.tensorrt().IProgressMonitor)
+
+
+def test_the_log_of_an_engine_that_serves_for_long_does_not_grow(trt):
+    log = Log(most=3)
+    speaker = logger(log)
+    for number in range(5):
+        speaker.log(trt.ILogger.Severity.WARNING, f"default stream {number}")
+    assert log.texts() == ["default stream 2", "default stream 3", "default stream 4"]

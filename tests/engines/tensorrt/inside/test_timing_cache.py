@@ -79,7 +79,7 @@ def test_a_cache_of_another_gpu_is_ignored(build, tmp_path):
 def test_a_damaged_cache_is_ignored_and_replaced(build, tmp_path, content):
     path = tmp_path / "cache"
     path.write_bytes(content)
-    assert build(timing_cache=str(path)).timing_cache == "ignored: it is damaged"
+    assert build(timing_cache=str(path)).timing_cache == "ignored: it is damaged or of another TensorRT"
     assert entries(path)
 
 
