@@ -173,6 +173,7 @@ def test_ctrl_c_cancels_at_the_next_step(trt, build, folder, monkeypatch):
     assert build().engine == "engine.plan"
 
 
+@pytest.mark.one_release
 @pytest.mark.usefixtures("heard")
 def test_ctrl_c_while_the_model_is_read_starts_no_build(trt, gpu, tmp_path, sparse_network):
     (tmp_path / "typed.onnx").write_bytes(sparse_network.onnx().SerializeToString())

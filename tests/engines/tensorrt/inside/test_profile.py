@@ -92,6 +92,7 @@ def test_no_rebuild_sees_a_timing_cache(profile, trt):
     assert [header["timing_cache"] for header in trt.double.builds] == [True] + [False] * 11
 
 
+@pytest.mark.one_release
 def test_the_ways_that_were_asked_for(profile):
     record = profile(gpu={"cuda_graph": "both", "transfers": True})
     assert all(latency.gpu.cuda_graph and latency.gpu.h2d is None for latency in record.latencies)
@@ -125,6 +126,7 @@ def test_without_capture_every_arm_is_launched_plainly_and_it_is_said(profile, c
     assert any(text.startswith("No CUDA graph at batch 8") for text in record.warnings)
 
 
+@pytest.mark.one_release
 def test_a_second_profile_builds_nothing(profile, trt):
     first = profile(gpu={"rebuilds": 2})
     count = len(trt.double.builds)
@@ -132,6 +134,7 @@ def test_a_second_profile_builds_nothing(profile, trt):
     assert len(trt.double.builds) == count == 8
 
 
+@pytest.mark.one_release
 def test_more_rebuilds_build_only_what_is_missing(profile, trt):
     profile(gpu={"rebuilds": 1, "arms": [OFF]})
     count = len(trt.double.builds)
@@ -143,6 +146,7 @@ def index(folder):
     return json.loads((folder / "arms" / "arms.json").read_text())
 
 
+@pytest.mark.one_release
 def test_the_index_tells_all_that_a_plan_came_from(profile, folder, trt, gpu):
     profile(gpu={"rebuilds": 2, "arms": [OWN]})
     (stored,) = index(folder)["plans"]
@@ -214,6 +218,7 @@ def test_ctrl_c_keeps_what_is_finished(profile, folder, trt, monkeypatch):
     assert len(trt.double.builds) == count + 3
 
 
+@pytest.mark.one_release
 def test_a_build_that_was_short_of_memory_is_discarded_and_said(profile, trt, folder, monkeypatch):
     build = rebuilds.build_plan
 
@@ -242,6 +247,7 @@ def test_a_gate_whose_baseline_was_discarded_is_not_held_against_another_arm(pro
         profile(min_speedup=1.1, gpu={"arms": [DENSE16, OFF, OWN]})
 
 
+@pytest.mark.one_release
 def test_one_build_proves_nothing(profile):
     record = profile(gpu={"rebuilds": 1})
     assert {ratio.verdict for ratio in record.ratios} == {"unknown"}
