@@ -10,6 +10,7 @@ from ..cuda.api import CudaError, OutOfMemoryError, call
 from ..cuda.stream import Stream
 from .capabilities import tensorrt
 from .ports import Ports, Shape
+from .sparsity_log import out_of_memory
 
 Complaints = Callable[[], str | None]  # what TensorRT logged last, or None
 
@@ -127,8 +128,8 @@ def failure(what: str, complaints: Complaints, error: Exception | None = None) -
     """
     reason = complaints() or (str(error) if error is not None else None)
     text = f"TensorRT could not {what}{f': {reason}' if reason else ''}".rstrip(".") + "."
-    if reason is None or "memory" not in reason.lower():
-        return CudaError(text, fix=None if reason else "TensorRT's log says why.")
+    if reason is None or not out_of_memory([reason]):  # "an illegal memory access" is no lack of it
+        return CudaError(text)
     free, total = _memory()
     left = "" if free is None or total is None else f" {free / 2**20:.0f} of {total / 2**20:.0f} MiB are free."
     problem = OutOfMemoryError(f"The GPU has not enough memory. {text}{left}",

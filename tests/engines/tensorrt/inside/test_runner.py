@@ -12,7 +12,7 @@ from twofour.engines.cuda.api import CudaError, OutOfMemoryError
 from twofour.engines.cuda.memory import DeviceBuffer, upload
 from twofour.engines.cuda.stream import Stream
 from twofour.engines.tensorrt import graphs, lane
-from twofour.engines.tensorrt.context import Context
+from twofour.engines.tensorrt.context import Context, failure
 from twofour.engines.tensorrt.logger import Log, logger
 from twofour.engines.tensorrt.runner import TensorRTRunner
 
@@ -524,3 +524,15 @@ def test_the_double_would_see_an_address_out_of_bounds(runner, monkeypatch):
     monkeypatch.setattr(lane, "size_of", lambda dtype, shape: right(dtype, shape) - 16)
     with pytest.raises(Exception, match=r".+"):
         runner.infer({"x": batch()})
+
+
+@pytest.mark.one_release
+@pytest.mark.parametrize(("logged", "kind"), [
+    ("Error Code 1: Cuda Runtime (an illegal memory access was encountered)", CudaError),
+    ("Error Code 1: Cuda Runtime (out of memory)", OutOfMemoryError),
+    (None, CudaError),
+])
+def test_a_crashed_kernel_is_not_called_a_lack_of_memory(gpu, logged, kind):
+    error = failure("run the engine", lambda: logged)
+    assert type(error) is kind
+    assert (logged or "could not run the engine") in error.what
