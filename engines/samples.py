@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from ..export.graph.load import load
 from .backend import Arrays
 
 _SEED = 24
+_NO_NUMBERS = (ir.DataType.STRING, ir.DataType.UNDEFINED)
+_LARGEST = 2**32  # bytes of one input that is made up
 
 
 def batch_of(inputs: Arrays, batch: int) -> dict[str, np.ndarray[Any, Any]]:
@@ -64,9 +67,12 @@ def random_inputs(path: Path, batch: int, shapes: Mapping[str, Sequence[int]]) -
 def _random(
     value: ir.Value, batch: int, asked: Sequence[int] | None, path: Path, generator: np.random.Generator
 ) -> np.ndarray[Any, Any]:
-    if not isinstance(value.type, ir.TensorType) or value.type.dtype == ir.DataType.STRING:
+    if not isinstance(value.type, ir.TensorType) or value.type.dtype in _NO_NUMBERS:
         raise UserError(f"The input {value.name!r} is no tensor of numbers; it can't be made up.", where=str(path))
     shape, dtype = _shape(value, batch, asked, path), value.type.dtype.numpy()
+    if min(shape, default=1) < 0 or math.prod(shape) * 8 > _LARGEST:
+        raise UserError(f"The input {value.name!r} of shape {shape} is too large to be made up, or has no size.",
+                        where=str(path), fix="Give its shape, where the file leaves it open, or use another file.")
     if dtype.kind in "biu":
         return generator.integers(0, 2, shape).astype(dtype)
     return generator.standard_normal(shape).astype(dtype)

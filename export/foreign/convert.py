@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, ShapeInferencePass
 
+from ...common.errors import UserError
 from ..graph.int8_weights import store_int8_weights
 from ..graph.tidy import tidy
+from ..graph.values import FAULTS
 from .activations import store_signed_activations
 from .biases import store_float_biases
 from .domain import use_onnx_domain
@@ -45,8 +47,16 @@ def convert(model: ir.Model, where: str) -> Converted:
 
     Raises:
         UserError: it is quantized in a way that INT8 with zero point 0 can't say exactly, or not at all; with the names
-            of the tensors and how to quantize them again.
+            of the tensors and how to quantize them again. Or its parts contradict each other.
     """
+    try:
+        return _convert(model, where)
+    except FAULTS as error:
+        raise UserError(f"This graph contradicts itself: {error}.", where=where,
+                        fix="Export it again, or try it in ONNX Runtime first.") from error
+
+
+def _convert(model: ir.Model, where: str) -> Converted:
     if model.functions:
         InlinePass()(model)
     opset = model.opset_imports.get("")

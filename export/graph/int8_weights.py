@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from .passes import graph_pass
+from .pieces import pieces
 from .quantizers import along
 from .values import (
     Array,
@@ -48,10 +49,19 @@ def weight_codes(quantize: ir.Node) -> Array | None:
     if array is None or scale is None or kind not in _INTEGERS or integer(quantize, "block_size", 0):
         return None
     axis = integer(quantize, "axis", 1)
-    codes = np.rint(array / along(scale, axis, array.ndim))
-    if zero is not None:
-        codes = codes + along(zero, axis, array.ndim).astype(codes.dtype)
-    return np.clip(codes, *_INTEGERS[kind]).astype(kind)
+    steps = np.broadcast_to(along(scale, axis, array.ndim), array.shape)
+    zeros = np.broadcast_to(np.int8(0) if zero is None else along(zero, axis, array.ndim), array.shape)
+    codes = np.empty(array.shape, kind)
+    for piece in pieces(array.shape):
+        codes[piece] = _codes(array[piece], steps[piece], zeros[piece], *_INTEGERS[kind])
+    return codes
+
+
+def _codes(values: Array, steps: Array, zeros: Array, low: int, high: int) -> Array:
+    with np.errstate(all="ignore"):  # a scale may be zero, a weight NaN
+        codes = np.rint(values / steps)
+        codes = codes + zeros.astype(codes.dtype) if zeros.any() else codes
+        return np.clip(codes, low, high, out=codes).astype(np.int16)
 
 
 __all__ = ["store_int8_weights", "weight_codes"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import onnx
@@ -78,7 +79,9 @@ def _check(path: Path) -> None:
 def _parsed(proto: onnx.ModelProto, path: Path) -> ir.Model:
     """The graph; weights inside the file are those of `proto`, not copies."""
     try:
-        model = ir.from_proto(proto)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of keys of external data that it doesn't know
+            model = ir.from_proto(proto)
         ir.external_data.set_base_dir(model.graph, str(path.parent))
     except Exception as error:  # of several unrelated types, on what the checker lets pass, such as names of any bytes
         raise UserError("This ONNX file is damaged: its graph can't be put together.", where=str(path),

@@ -12,10 +12,9 @@ import onnx_ir as ir
 from .codes import Codes, Step
 from .pieces import pieces
 from .quantizers import along
-from .values import Array, constant, input_at, integer, is_op
+from .values import FAULTS, Array, constant, input_at, integer, is_op
 
-FAULTS = (ValueError, IndexError, TypeError, KeyError, OverflowError)  # of a graph that contradicts itself
-_LONGEST = 1000  # a weight through more nodes is no weight, but an attempt to waste time
+_LONGEST = 20  # nodes between a constant and its reader; more is no weight, but an attempt to waste time
 
 
 @dataclass(frozen=True)
@@ -164,4 +163,4 @@ _STEPS: dict[str, Callable[[ir.Node, Codes], Codes | None]] = {
     "Unsqueeze": _unsqueeze, "Flatten": _flatten, "QuantizeLinear": _quantize, "DequantizeLinear": _dequantize,
 }
 
-__all__ = ["FAULTS", "Nonzero", "follow", "nonzero"]
+__all__ = ["Nonzero", "follow", "nonzero"]

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from ...common.errors import UserError
 
 FIX = "Export it again, or copy it again together with its data files."
+_AXES = 64  # the most that numpy knows
 _TYPED = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
 
 
@@ -43,7 +44,7 @@ def _bytes(tensor: onnx.TensorProto, path: Path) -> int:
         known = kind != ir.DataType.UNDEFINED
     except (ValueError, TypeError):
         known, bits = False, 0
-    if not known or any(size < 0 for size in tensor.dims):
+    if not known or len(tensor.dims) > _AXES or any(size < 0 for size in tensor.dims):
         raise UserError(f"The tensor {tensor.name!r} is of no known type or size (type {tensor.data_type}, shape "
                         f"{list(tensor.dims)}).", where=str(path), fix=FIX)
     return -(-math.prod(tensor.dims) * bits // 8)
@@ -88,9 +89,9 @@ def _check_external(path: Path, tensor: onnx.TensorProto, size: int) -> None:
         raise UserError(f"The file {location!r} is too short for weight {tensor.name!r}.", where=str(path), fix=FIX)
 
 
-def _inside(path: Path, location: str) -> Path | None:
+def _inside(path: Path, location: str | bytes) -> Path | None:
     """The data file, links followed, if it lies in the model's folder."""
-    if not location or "\0" in location:
+    if not isinstance(location, str) or not location or "\0" in location:  # bytes where it is no text
         return None
     folder = os.path.realpath(path.parent)
     data = Path(os.path.realpath(os.path.join(folder, location)))

@@ -17,8 +17,8 @@ from .codes import Codes
 from .groups import Groups, count, count_groups
 from .load import load
 from .naming import WEIGHTED
-from .nonzero import FAULTS, follow
-from .values import all_nodes, input_at, integer, is_op, release
+from .nonzero import follow
+from .values import FAULTS, all_nodes, input_at, integer, is_op, release
 
 
 @dataclass(frozen=True)

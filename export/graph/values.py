@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 Array = np.ndarray[Any, Any]
+FAULTS = (ValueError, IndexError, TypeError, KeyError, OverflowError)  # raised on a graph that contradicts itself
 
 
 class Use(Protocol):
@@ -127,6 +128,6 @@ def replace_node(node: ir.Node, value: ir.Value) -> None:
 
 
 __all__ = [
-    "Array", "Use", "add_initializer", "all_nodes", "constant", "drop_unused", "free_name", "input_at", "integer",
-    "is_op", "produced_by", "release", "replace_node", "set_initializer",
+    "FAULTS", "Array", "Use", "add_initializer", "all_nodes", "constant", "drop_unused", "free_name", "input_at",
+    "integer", "is_op", "produced_by", "release", "replace_node", "set_initializer",
 ]
