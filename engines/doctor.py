@@ -32,7 +32,7 @@ _PACKAGES = (  # name at the registry, module, how it is installed, whether a tr
 
 
 def examine() -> list[Finding]:
-    """Look at the machine; takes less than two seconds and never fails: a look that goes wrong is itself a finding."""
+    """Look at the machine, ten seconds at most; never fails: a look that goes wrong is itself a finding."""
     looks: list[tuple[str, Callable[[], Finding]]] = [
         ("Python", _python), ("twofour", _twofour), ("CPU", _cpu), ("memory", _memory), ("disk", _disk),
         ("NVIDIA GPU", _gpu),

@@ -9,7 +9,7 @@ from typing import Literal
 from ..common.schema import Document
 
 State = Literal["ok", "missing", "broken"]
-PATIENCE = 1.3  # seconds that a trial may take
+PATIENCE = 10.0  # seconds that a trial may take; a cold import of TensorRT takes some
 
 
 class Finding(Document):

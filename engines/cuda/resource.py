@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+import sys
 from typing import Any, TypeVar
 
 from .api import CudaError
@@ -34,23 +34,26 @@ class Resource:
         """Give it back; a second time does nothing.
 
         Raises:
-            CudaError: CUDA refuses, as it does for everything after a kernel crashed.
+            CudaError: CUDA refuses, as it does for everything after a kernel crashed; but not while another error is
+                on its way, which is the one to tell.
         """
         held, self._held = self._held, None
-        if held is not None:
+        if held is None:
+            return
+        failing = sys.exc_info()[0] is not None
+        try:
             self._release(held)
+        except CudaError:
+            if not failing:
+                raise
 
     def __enter__(self: R) -> R:
         """Itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         """Give it back."""
-        try:
-            self.close()
-        except CudaError:
-            if error is None:  # else the first error is the one to tell
-                raise
+        self.close()
 
 
 __all__ = ["Resource"]
