@@ -33,8 +33,8 @@ def check_tensors(model: onnx.ModelProto, path: Path) -> None:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _check_external(path, tensor, size)
         elif (stored := _stored(tensor, size)) is not None:
-            raise UserError(f"The tensor {name!r} of shape {list(tensor.dims)} needs {stored[0]} but holds {stored[1]}.",
-                            where=str(path), fix=FIX)
+            raise UserError(f"The tensor {name!r} of shape {list(tensor.dims)} needs {stored[0]} but holds "
+                            f"{stored[1]}.", where=str(path), fix=FIX)
 
 
 def _bytes(tensor: onnx.TensorProto, path: Path) -> int:
@@ -47,7 +47,7 @@ def _bytes(tensor: onnx.TensorProto, path: Path) -> int:
     if not known or len(tensor.dims) > _AXES or any(size < 0 for size in tensor.dims):
         raise UserError(f"The tensor {tensor.name!r} is of no known type or size (type {tensor.data_type}, shape "
                         f"{list(tensor.dims)}).", where=str(path), fix=FIX)
-    return -(-math.prod(tensor.dims) * bits // 8)
+    return int(-(-math.prod(tensor.dims) * bits // 8))
 
 
 def _stored(tensor: onnx.TensorProto, size: int) -> tuple[str, str] | None:
