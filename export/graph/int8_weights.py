@@ -9,6 +9,7 @@ from .passes import graph_pass
 from .pieces import pieces
 from .quantizers import along
 from .values import (
+    FAULTS,
     Array,
     add_initializer,
     constant,
@@ -48,9 +49,12 @@ def weight_codes(quantize: ir.Node) -> Array | None:
     kind = "uint8" if zero is None else str(zero.dtype)
     if array is None or scale is None or kind not in _INTEGERS or integer(quantize, "block_size", 0):
         return None
-    axis = integer(quantize, "axis", 1)
-    steps = np.broadcast_to(along(scale, axis, array.ndim), array.shape)
-    zeros = np.broadcast_to(np.int8(0) if zero is None else along(zero, axis, array.ndim), array.shape)
+    try:
+        axis = integer(quantize, "axis", 1)
+        steps = np.broadcast_to(along(scale, axis, array.ndim), array.shape)
+        zeros = np.broadcast_to(np.int8(0) if zero is None else along(zero, axis, array.ndim), array.shape)
+    except FAULTS:  # whoever runs the graph will say so
+        return None
     codes = np.empty(array.shape, kind)
     for piece in pieces(array.shape):
         codes[piece] = _codes(array[piece], steps[piece], zeros[piece], *_INTEGERS[kind])

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from ...common.errors import UserError
 from .stored import FIX, check_tensors
+from .texts import check_texts
 
 _LARGEST = 2**31  # bytes of a protobuf message
 
@@ -28,6 +29,7 @@ def load(path: Path) -> ir.Model:
         _check_age(model, path)
         if not model.graph.output:
             raise UserError("The graph of this ONNX file has no output.", where=str(path), fix=FIX)
+        check_texts(model, path)
         check_tensors(model, path)
     except UnicodeDecodeError as error:
         raise UserError("This ONNX file is damaged: a name in it is no text.", where=str(path), fix=FIX) from error

@@ -180,10 +180,8 @@ def _model(model: onnx.ModelProto, chance: random.Random) -> None:
 
 def _external(model: onnx.ModelProto, chance: random.Random) -> None:
     entries = [entry for tensor in model.graph.initializer for entry in tensor.external_data]
-    if not entries:
-        return _tensor(model, chance)
-    entry = chance.choice(entries)
-    entry.value = chance.choice((*TEXT, *map(str, HUGE), "model.onnx", "/etc/passwd", "loop", "nowhere", "."))
+    for entry in entries[: chance.randrange(1, 4)]:
+        entry.value = chance.choice((*TEXT, *map(str, HUGE), "model.onnx", "/etc/passwd", "loop", "nowhere", "."))
 
 
 MUTATIONS: tuple[Callable[[bytes, random.Random, list[bytes]], bytes], ...] = (
@@ -245,11 +243,11 @@ def main() -> int:
         except BaseException as error:
             bad += 1
             (folder / f"case-{seed}-{number}.onnx").write_bytes(content)
-            print(f"case {seed}/{number}: {type(error).__name__}: {str(error)[:200]}")
-            print("".join(traceback.format_tb(error.__traceback__)[-4:]))
+            sys.stdout.write(f"case {seed}/{number}: {type(error).__name__}: {str(error)[:200]}\n")
+            sys.stdout.writelines(traceback.format_tb(error.__traceback__)[-4:])
         finally:
             signal.alarm(0)
-    print(dict(answers), "written outside:", outside)
+    sys.stdout.write(f"{dict(answers)}, written outside: {outside}\n")
     return int(bool(bad or outside or answers["refused, exit code 1"]))
 
 
