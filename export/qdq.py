@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import torch
 from torch import nn
@@ -11,6 +9,7 @@ from torch import nn
 from ..common.errors import UserError
 from ..common.quantizers import is_enabled, is_quantizer
 from .graph.quantizers import DOMAIN, MARKER, Quantizer
+from .light_copy import light_copy
 
 _DEMANDS = (("_num_bits", 8), ("_unsigned", False), ("block_sizes", None), ("pre_quant_scale", None))
 
@@ -45,6 +44,8 @@ class _TorchScriptMarker(torch.autograd.Function):
 def marked_copy(network: nn.Module, *, torchscript: bool) -> tuple[nn.Module, dict[str, Quantizer]]:
     """A float32 copy on the CPU, in eval mode, with markers in place of the quantizers; `network` stays as it is.
 
+    Float32 parameters on the CPU are shared with `network`, not copied.
+
     Args:
         network: with `TensorQuantizer`s of ModelOpt or pytorch-quantization, calibrated.
         torchscript: which exporter the markers are for.
@@ -55,7 +56,7 @@ def marked_copy(network: nn.Module, *, torchscript: bool) -> tuple[nn.Module, di
     Raises:
         UserError: a quantizer is not a calibrated, symmetric, signed INT8 one (it is named).
     """
-    copied = copy.deepcopy(network).cpu().float().eval()
+    copied = light_copy(network)
     found: dict[str, Quantizer] = {}
     if is_quantizer(copied):
         raise UserError("The network is a quantizer itself; there is nothing to export.")

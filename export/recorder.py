@@ -65,9 +65,10 @@ class Recorder:
         """`tensors/<quantizer>` for each activation quantizer of `names`, and `outputs/<name>`, for the same inputs."""
         seen: dict[str, Array] = {}
         read: dict[str, list[torch.Tensor]] = {}
+        wanted = {name.split("#")[0] for name in names}  # what a weight's quantizer gives is as large as the weight
         with ExitStack() as hooks:
             for name, module in self.network.named_modules():
-                if is_quantizer(module) and is_enabled(module):
+                if name in wanted and is_quantizer(module) and is_enabled(module):
                     handle = module.register_forward_hook(_keeper(name, seen, read))
                     hooks.callback(handle.remove)
             outputs = self._call(inputs)

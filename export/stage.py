@@ -19,6 +19,7 @@ from ..common.errors import TwofourError, UserError
 from ..common.machine import versions
 from .bundle_writer import publish, workshop
 from .config import ExportConfig
+from .graph.int8_weights import store_int8_weights
 from .graph.load import load
 from .graph.save import save
 from .graph.two_four import check
@@ -88,9 +89,8 @@ def _write(
     answers = recorder.answer(inputs, "reference answers")
     chosen = subset(len(targets), config.reference_samples)
     reference, recorded = ({name: value[chosen] for name, value in whole.items()} for whole in (inputs, answers))
-    model = _graph(request, by_name, inputs)
-    names = save(model, place / bundle.MODEL)
-    _verify(place / bundle.MODEL, request.layers)
+    names = save(_graph(request, by_name, inputs), place / bundle.MODEL)
+    model = _verified(place / bundle.MODEL, request.layers)  # its large weights stay on disk
     files.save_npz(place / bundle.REFERENCE, _grouped("inputs", reference) | _grouped("outputs", recorded))
     files.save_npz(place / bundle.EVAL, _grouped("inputs", inputs) | {"targets": targets})
     few = {name: value[: config.layer_samples] for name, value in reference.items()}
@@ -120,10 +120,13 @@ def _dense_metric(request: ExportRequest, by_name: bool, inputs: dict[str, Array
 def _graph(request: ExportRequest, by_name: bool, inputs: dict[str, Array]) -> ir.Model:
     console.say(f"export: tracing the network ({request.config.exporter})")
     example = {name: torch.from_numpy(value[:2].copy()) for name, value in inputs.items()}
-    return export(request.network, example if by_name else tuple(example.values()), request.config)
+    model = export(request.network, example if by_name else tuple(example.values()), request.config)
+    if request.config.weights == "int8":
+        store_int8_weights(model)
+    return model
 
 
-def _verify(path: Path, layers: list[Layer]) -> None:
+def _verified(path: Path, layers: list[Layer]) -> ir.Model:
     try:
         model = load(path)
     except UserError as error:
@@ -138,6 +141,7 @@ def _verify(path: Path, layers: list[Layer]) -> None:
             raise TwofourError(
                 f"This layer was pruned, but is not 2:4 in the ONNX file: {found[layer.name].reason}.", where=layer.name
             )
+    return model
 
 
 def activations(model: ir.Model) -> set[str]:

@@ -6,7 +6,6 @@ one is the only proof that it doesn't.
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,6 +23,7 @@ from ..common.agreement import LIMIT_DB, snr_db
 from ..common.errors import UserError
 from .dynamic import Axes, fixed, pictures
 from .graph.save import save
+from .light_copy import light_copy
 from .samples import Tensors, named_outputs
 
 Array = np.ndarray[Any, Any]
@@ -60,7 +60,7 @@ def answers_at(network: nn.Module, inputs: Tensors, axes: Axes, *, by_name: bool
     Raises:
         UserError: the network itself takes only the example's size.
     """
-    asked, found = copy.deepcopy(network).cpu().float().eval(), []
+    asked, found = light_copy(network), []
     for axis, changed in _sizes(inputs, axes):
         found.append(Elsewhere(axis, changed, _pytorch(asked, changed, by_name, axis)))
     for axis, changed in _odd_sizes(inputs, axes):

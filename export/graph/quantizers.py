@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from ...common.errors import TwofourError
 from .passes import Pass
+from .pieces import pieces
 from .values import Array, add_initializer, constant, drop_unused, replace_node, set_initializer
 
 DOMAIN, MARKER = "twofour", "Quantizer"
@@ -104,11 +105,15 @@ def pin(weight: Array, quantizer: Quantizer) -> tuple[Array, Array]:
     middle = np.median(amax[alive]) if alive.any() else np.float32(1)
     scale = scale_of(np.where(alive, amax, middle))
     factor = np.where(alive, np.float32(127) / np.where(alive, amax, 1), 0).astype(np.float32)
-    weight = weight.astype(np.float32)
-    codes = np.clip(np.rint(weight * along(factor, quantizer.axis, weight.ndim)), -127, 127)
-    spread = along(scale, quantizer.axis, weight.ndim)
-    limit = along(np.where(alive, amax, 0).astype(np.float32), quantizer.axis, weight.ndim)
-    return settle(np.clip(weight, -limit, limit), codes, spread), scale
+    limit = np.where(alive, amax, 0).astype(np.float32)
+    factors, steps, limits = (np.broadcast_to(along(values, quantizer.axis, weight.ndim), weight.shape)
+                              for values in (factor, scale, limit))
+    pinned = np.empty(weight.shape, np.float32)
+    for piece in pieces(weight.shape):
+        part = weight[piece].astype(np.float32)
+        codes = np.clip(np.rint(part * factors[piece]), -127, 127)
+        pinned[piece] = settle(np.clip(part, -limits[piece], limits[piece]), codes, steps[piece])
+    return pinned, scale
 
 
 def settle(weight: Array, codes: Array, scale: Array) -> Array:
