@@ -18,7 +18,9 @@ from twofour.common.bundle import Layer, Range
 from twofour.common.errors import TwofourError, UserError
 from twofour.export.config import ExportConfig
 from twofour.export.graph.load import load
+from twofour.export.light_copy import light_copy
 from twofour.export.stage import ExportRequest, export_bundle
+from twofour.export.torch_onnx import export
 
 
 class Fixed(nn.Module):
@@ -157,3 +159,34 @@ def test_killed_at_any_moment_there_is_a_whole_bundle_or_none(request_: ExportRe
         if (tmp_path / "bundle.json").exists():
             assert bundle.read(tmp_path).manifest.files == first.files
     assert export_bundle(request_, tmp_path).files == first.files
+
+
+def test_weights_stored_as_int8_answer_the_same_bit_for_bit(
+    request_: ExportRequest, tmp_path: Path, run: Any
+) -> None:
+    sizes, answers = {}, {}
+    for form in ("float", "int8"):
+        config = request_.config.model_copy(update={"weights": form})
+        export_bundle(replace(request_, config=config), tmp_path / form)
+        model = load(tmp_path / form / "model.onnx")
+        stored = [node for node in model.graph if node.op_type == "QuantizeLinear" and node.inputs[0].is_initializer()]
+        assert bool(stored) is (form == "float")
+        sizes[form] = (tmp_path / form / "model.onnx").stat().st_size
+        picture = bundle.read(tmp_path / form).arrays("reference.npz", "inputs")["picture"]
+        answers[form] = run(model, {"picture": picture})["logits"]
+        expected, found = (files.load_npz(tmp_path / name / "layers.npz").keys() for name in ("float", form))
+        assert expected == found
+    np.testing.assert_array_equal(answers["int8"], answers["float"])
+    assert sizes["int8"] < sizes["float"] / 2
+
+
+@pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
+def test_weights_are_shared_and_not_written_to(resnet: nn.Module, pictures: Any, exporter: Any) -> None:
+    before = {name: value.clone() for name, value in resnet.state_dict().items()}
+    copied = light_copy(resnet)
+    own, theirs = (dict(network.named_parameters()) for network in (resnet, copied))
+    assert all(theirs[name].data_ptr() == own[name].data_ptr() for name in own)
+    assert all(left.data_ptr() != right.data_ptr()
+               for left, right in zip(resnet.buffers(), copied.buffers(), strict=True) if left.numel())
+    export(resnet, (pictures[0][0],), ExportConfig(exporter=exporter))
+    assert all(torch.equal(value, before[name]) for name, value in resnet.state_dict().items())
