@@ -20,7 +20,7 @@ class Source:
         ports: its inputs and outputs.
         profile: number of the optimization profile.
         device: number of the GPU.
-        complaints: gives TensorRT's last error.
+        complaints: listens for TensorRT's errors.
         making: held while a context is made, since TensorRT doesn't promise that two can be made at once.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ...common.errors import UserError
@@ -12,7 +13,8 @@ from .capabilities import tensorrt
 from .ports import Ports, Shape
 from .sparsity_log import out_of_memory
 
-Complaints = Callable[[], str | None]  # what TensorRT logged last, or None
+Heard = Callable[[], str | None]  # the last error that TensorRT logged, or None
+Complaints = Callable[[], Heard]  # begins to listen: only what is logged from then on counts
 
 
 class Context:
@@ -24,7 +26,7 @@ class Context:
         scratch: address of `engine.device_memory_size_v2` bytes on the device.
         profile: number of the optimization profile.
         stream: is used, and waited for, if the profile isn't the first.
-        complaints: gives TensorRT's last error, for our own.
+        complaints: listens for TensorRT's errors, the reasons of our own.
 
     Raises:
         OutOfMemoryError: the device has no room for it.
@@ -36,15 +38,17 @@ class Context:
     ) -> None:
         strategy = tensorrt().ExecutionContextAllocationStrategy.USER_MANAGED
         self._ports, self._complaints = ports, complaints
+        heard = complaints()
         self._context = engine.create_execution_context(strategy)
         if self._context is None:
-            raise failure("make an execution context", complaints)
+            raise failure("make an execution context", heard)
         self._context.set_device_memory(scratch, engine.device_memory_size_v2)
         self._shapes: dict[str, Shape] = {}
         self._addresses: dict[str, int] = {}
         self._outputs: dict[str, Shape] = {}
         if profile:
-            self._must(self._context.set_optimization_profile_async(profile, stream.handle), f"take profile {profile}")
+            self._must(lambda: self._context.set_optimization_profile_async(profile, stream.handle),
+                       f"take profile {profile}")
             stream.synchronize()
 
     @property
@@ -65,7 +69,7 @@ class Context:
         self._shapes = {}  # half set, should anything below fail
         for name, shape in shapes.items():
             if not self._ports.inputs[name].on_host:
-                self._must(self._context.set_input_shape(name, shape), f"take the shape {shape} of {name!r}")
+                self._must(partial(self._context.set_input_shape, name, shape), f"take the shape {shape} of {name!r}")
         if missing := self._inferred():
             raise CudaError(f"TensorRT can't infer its shapes: {', '.join(missing)} are not set.")
         self._outputs = {name: self._output_shape(name) for name in self._ports.outputs}
@@ -73,10 +77,11 @@ class Context:
         return self._outputs
 
     def _inferred(self) -> list[str]:
+        heard = self._complaints()
         try:
             return list(self._context.infer_shapes())
         except RuntimeError as error:
-            raise failure("infer its shapes", self._complaints, error) from error
+            raise failure("infer its shapes", heard, error) from error
 
     def _output_shape(self, name: str) -> Shape:
         shape = tuple(self._context.get_tensor_shape(name))
@@ -93,7 +98,7 @@ class Context:
         """
         for name, address in addresses.items():
             if self._addresses.get(name) != address:
-                self._must(self._context.set_tensor_address(name, address), f"take the address of {name!r}")
+                self._must(partial(self._context.set_tensor_address, name, address), f"take the address of {name!r}")
                 self._addresses[name] = address
 
     def enqueue(self, stream: Stream) -> None:
@@ -103,30 +108,31 @@ class Context:
             OutOfMemoryError: the device has not enough memory.
             CudaError: TensorRT refuses for another reason.
         """
-        try:
-            done = self._context.execute_async_v3(stream.handle)
-        except RuntimeError as error:
-            raise failure("run the engine", self._complaints, error) from error
-        self._must(done, "run the engine")
+        self._must(lambda: self._context.execute_async_v3(stream.handle), "run the engine")
 
     def close(self) -> None:
         """Give it back; nothing of it may still run."""
         self._context = None
 
-    def _must(self, done: bool, what: str) -> None:
+    def _must(self, work: Callable[[], bool], what: str) -> None:
+        heard = self._complaints()
+        try:
+            done = work()
+        except RuntimeError as error:
+            raise failure(what, heard, error) from error
         if not done:
-            raise failure(what, self._complaints)
+            raise failure(what, heard)
 
 
-def failure(what: str, complaints: Complaints, error: Exception | None = None) -> CudaError:
+def failure(what: str, heard: Heard, error: Exception | None = None) -> CudaError:
     """The error that says what TensorRT did not do, and why as far as it told.
 
     Args:
         what: to complete the sentence "TensorRT could not ...".
-        complaints: gives what it logged last.
+        heard: gives what it logged last meanwhile.
         error: what it raised. Defaults to nothing.
     """
-    reason = complaints() or (str(error) if error is not None else None)
+    reason = heard() or (str(error) if error is not None else None)
     text = f"TensorRT could not {what}{f': {reason}' if reason else ''}".rstrip(".") + "."
     if reason is None or not out_of_memory([reason]):  # "an illegal memory access" is no lack of it
         return CudaError(text)
@@ -146,4 +152,4 @@ def _memory() -> tuple[int | None, int | None]:
     return int(free), int(total)
 
 
-__all__ = ["Complaints", "Context", "failure"]
+__all__ = ["Complaints", "Context", "Heard", "failure"]

@@ -32,12 +32,14 @@ class Log:
 
     Attributes:
         lines: in the order in which they came.
+        taken: how many came so far, with those that have gone.
         most: how many lines are kept; beyond it the oldest go. None keeps all.
         loud: show each warning, once, when it comes.
         interrupted: Ctrl-C came while a line was taken: the bindings swallow what is raised there.
     """
 
     lines: list[LogLine] = field(default_factory=list)
+    taken: int = 0
     most: int | None = None
     loud: bool = True
     interrupted: bool = False
@@ -48,6 +50,7 @@ class Log:
         """Take one message."""
         with self._lock:
             self.lines.append(LogLine(severity, text))
+            self.taken += 1
             if self.most is not None:
                 del self.lines[: -self.most]
             new = severity == "WARNING" and self.loud and text not in self._shown
@@ -59,9 +62,15 @@ class Log:
         """All messages."""
         return [line.text for line in self.lines]
 
-    def errors(self) -> list[str]:
-        """The messages of errors, each once, in one line each."""
-        return list(dict.fromkeys(" ".join(line.text.split()) for line in self.lines if line.severity in _ERRORS))
+    def errors(self, since: int = 0) -> list[str]:
+        """The messages of errors, each once, in one line each.
+
+        Args:
+            since: what `taken` was: only what came later counts. Defaults to 0, all of them.
+        """
+        with self._lock:
+            later = self.lines[max(len(self.lines) - (self.taken - since), 0):]
+        return list(dict.fromkeys(" ".join(line.text.split()) for line in later if line.severity in _ERRORS))
 
     def write(self, path: Path) -> None:
         """Write the log as text, one message a line, the severity before it.

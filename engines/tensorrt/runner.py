@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from ..cuda.api import call
 from ..finite import refuse_nan
 from .bound import Source
+from .context import Heard
 from .given import stream_of, take
 from .lane import Lane
 from .logger import Log
@@ -47,7 +49,7 @@ class TensorRTRunner:
         self.ports = ports_of(engine, profile_index)
         self._log, self._where, self._keep, self._check, self._graph = log, where, keep, check, cuda_graph
         self._source: Source | None = Source(
-            engine, self.ports, profile_index, int(call("cudaGetDevice")), self._complaint, threading.Lock()
+            engine, self.ports, profile_index, int(call("cudaGetDevice")), self._listen, threading.Lock()
         )
         self._lanes: dict[threading.Thread, Lane] = {}
         self._prepared: list[Prepared] = []
@@ -131,9 +133,9 @@ class TensorRTRunner:
                 lane = self._lanes[thread] = Lane(source, self._graph)
         return lane
 
-    def _complaint(self) -> str | None:
-        errors = self._log.errors() if self._log is not None else []
-        return errors[-1] if errors else None
+    def _listen(self) -> Heard:
+        """From now on: what was logged before is no reason of what fails next."""
+        return partial(_last_error, self._log, self._log.taken if self._log is not None else 0)
 
     def close(self) -> None:
         """Wait for what runs, then give everything back: contexts, graphs, memory, the engine; a second time nothing.
@@ -154,6 +156,11 @@ class TensorRTRunner:
     def __exit__(self, *error: object) -> None:
         """See `close`."""
         self.close()
+
+
+def _last_error(log: Log | None, since: int) -> str | None:
+    errors = log.errors(since) if log is not None else []
+    return errors[-1] if errors else None
 
 
 __all__ = ["TensorRTRunner"]

@@ -77,3 +77,16 @@ def test_the_log_of_an_engine_that_serves_for_long_does_not_grow(trt):
     for number in range(5):
         speaker.log(trt.ILogger.Severity.WARNING, f"default stream {number}")
     assert log.texts() == ["default stream 2", "default stream 3", "default stream 4"]
+
+
+@pytest.mark.one_release
+def test_errors_since_a_moment_also_when_older_lines_have_gone(trt):
+    log = Log(most=2)
+    log.add("ERROR", "a")
+    since = log.taken
+    assert log.errors(since) == []
+    log.add("ERROR", "b")
+    assert (log.errors(), log.errors(since)) == (["a", "b"], ["b"])
+    log.add("ERROR", "c")
+    log.add("ERROR", "d")
+    assert log.errors(since) == ["c", "d"]

@@ -464,6 +464,21 @@ def test_a_run_that_fails_is_an_error_with_tensorrts_words(runner, trt, how):
     np.testing.assert_array_equal(runner.infer({"x": batch()})["y"], 2 * batch() + 1)
 
 
+@pytest.mark.one_release
+@pytest.mark.parametrize(("kind", "method", "answer"), [
+    ("IExecutionContext", "execute_async_v3", False), ("IExecutionContext", "set_input_shape", False),
+    ("ICudaEngine", "create_execution_context", None),
+])
+def test_an_older_line_of_the_log_is_no_reason(engine, log, trt, monkeypatch, kind, method, answer):
+    log.add("ERROR", "Error Code 1: Cuda Runtime (out of memory)")
+    with TensorRTRunner(engine(), log=log) as runner:
+        monkeypatch.setattr(getattr(trt, kind), method, lambda *_: answer)
+        with pytest.raises(CudaError) as caught:
+            runner.infer({"x": batch()})
+    assert type(caught.value) is CudaError
+    assert "memory" not in str(caught.value)
+
+
 def test_after_an_error_the_callers_stream_holds_nothing_of_ours_any_more(runner, cuda, trt):
     with Stream() as theirs, OnDevice(batch()) as x:
         runner.infer({"x": x}, theirs)
