@@ -29,7 +29,7 @@ class Checkpoint:
 
     Attributes:
         epoch: number of whole epochs.
-        tensors: `model/NAME` and `optimizer/INDEX/NAME`.
+        tensors: `model/NAME`, `optimizer/INDEX/NAME`, and under names of their own what the loop adds.
         history: one entry per epoch.
     """
 
@@ -49,13 +49,18 @@ def pack(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.
 
 def unpack(tensors: Mapping[str, torch.Tensor], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Put the tensors of `pack` back."""
-    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model/")})
+    model.load_state_dict(part(tensors, "model"))
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):
             _, index, key = name.split("/", 2)
             state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors named `prefix/NAME`, by NAME."""
+    return {name[len(prefix) + 1:]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}/")}
 
 
 def save(folder: Path, key: str, checkpoint: Checkpoint) -> None:
@@ -111,4 +116,4 @@ def _delete(folder: Path, keep: set[str]) -> None:
                 path.unlink(missing_ok=True)
 
 
-__all__ = ["Checkpoint", "clear", "load", "pack", "save", "unpack"]
+__all__ = ["Checkpoint", "clear", "load", "pack", "part", "save", "unpack"]

@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import nn
 
 from ..common import console
 from . import checkpoint
-from .checks import check_loss, checked, logits_for
+from .checks import check_loss
 from .config import OptimizerConfig
-from .distill import Distiller
 from .evaluate import evaluate
 from .loaders import Data
 from .masks import MaskKeeper
+from .objective import Objective, placed
 from .optim import learning_rate, make_optimizer, set_rate
 from .seeds import seed_all
 
@@ -41,8 +40,8 @@ class Plan:
         optimizer: hyper-parameters.
         seed: the recipe's.
         key: hash of everything that goes in; a checkpoint with another key is not used.
+        objective: reads the batches and gives the loss.
         masks: 2:4 masks by parameter name, held through all steps. Defaults to none.
-        distiller: adds a teacher's term to the loss. Defaults to none.
     """
 
     stage: str
@@ -50,8 +49,8 @@ class Plan:
     optimizer: OptimizerConfig
     seed: int
     key: str
+    objective: Objective
     masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
-    distiller: Distiller | None = None
 
 
 def fit(model: nn.Module, data: Data, plan: Plan, folder: Path) -> tuple[Metrics, list[Metrics]]:
@@ -73,14 +72,13 @@ class _Loop:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         self.accelerator, self.data, self.plan, self.folder = Accelerator(), data, plan, folder
         self.format = _memory_format(model)
-        self.bare = _place(model, self.accelerator.device, self.format)
+        self.bare = placed(model, self.accelerator.device, self.format)
         keeper = MaskKeeper(self.bare, plan.masks)
         keeper.apply()
         optimizer = make_optimizer(self.bare, plan.optimizer)
         keeper.attach(optimizer)
         self.model, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
-        if plan.distiller:
-            _place(plan.distiller.teacher, self.accelerator.device, self.format)
+        plan.objective.place(self.accelerator.device, self.format)
 
     def run(self) -> tuple[Metrics, list[Metrics]]:
         done, history = self._resume()
@@ -94,7 +92,7 @@ class _Loop:
                     self._save(epoch, history)
                     console.log(self._line(history[-1], time.perf_counter() - start))
         last = {name: history[-1][name] for name in ("accuracy", "loss")} if history else self._evaluate(0)
-        _place(self.bare, torch.device("cpu"), torch.contiguous_format)
+        placed(self.bare, torch.device("cpu"), torch.contiguous_format)
         return last, history
 
     def _line(self, entry: Metrics, seconds: float) -> str:
@@ -106,18 +104,21 @@ class _Loop:
         if found is None:
             return 0, []
         checkpoint.unpack(found.tensors, self.bare, self.optimizer)
+        self.plan.objective.load_state(checkpoint.part(found.tensors, "objective"))
         console.say(f"train {self.plan.stage}: continuing after epoch {found.epoch} of {self.plan.epochs}")
         return found.epoch, found.history
 
     def _save(self, epoch: int, history: list[Metrics]) -> None:
         tensors = checkpoint.pack(self.bare, self.optimizer)
+        tensors |= {f"objective/{name}": tensor for name, tensor in self.plan.objective.state().items()}
         checkpoint.save(self.folder, self.plan.key, checkpoint.Checkpoint(epoch, tensors, history))
 
     def _epoch(self, epoch: int, length: int, advance: Callable[[int], None]) -> Metrics:
         seed_all(self.plan.seed, self.plan.stage, epoch, self.data.train)
         self.model.train()
+        self.plan.objective.start(epoch)
         losses, rate = [], 0.0
-        for index, inputs, targets in checked(self.data.train, "train"):
+        for index, inputs, targets in self.plan.objective.batches(self.data.train):
             rate = learning_rate(self.plan.optimizer, (epoch - 1) * length + index, self.plan.epochs * length)
             set_rate(self.optimizer, rate)
             losses.append(self._step(inputs, targets, epoch, index))
@@ -133,7 +134,7 @@ class _Loop:
         inputs, targets = inputs.to(self.accelerator.device), targets.to(self.accelerator.device)
         if inputs.ndim == 4:
             inputs = inputs.to(memory_format=self.format)
-        loss = self._loss(inputs, targets, f"train loader, batch {index}")
+        loss = self.plan.objective(self.model, inputs, targets, f"train loader, batch {index}")
         check_loss(loss, epoch, index)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
@@ -141,17 +142,6 @@ class _Loop:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.plan.optimizer.clip)
         self.optimizer.step()
         return float(loss.detach())
-
-    def _loss(self, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> torch.Tensor:
-        logits = logits_for(self.model, inputs, targets, where).float()
-        loss = F.cross_entropy(logits, targets.long(), label_smoothing=self.plan.optimizer.label_smoothing)
-        return self.plan.distiller(loss, logits, inputs, where) if self.plan.distiller else loss
-
-
-def _place(model: nn.Module, device: torch.device, memory_format: torch.memory_format) -> nn.Module:
-    move: Any = model.to(device).to  # PyTorch's stub lacks this overload
-    placed: nn.Module = move(memory_format=memory_format)
-    return placed
 
 
 def _memory_format(model: nn.Module) -> torch.memory_format:

@@ -21,6 +21,7 @@ from .given import refuse_training
 from .loaders import Data
 from .loop import Metrics, Plan, fit
 from .masks import MaskKeeper, magnitude_masks
+from .objective import Objective, Supervised
 from .restore import (
     METRICS,
     RANGES,
@@ -85,8 +86,10 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     network = _network(request)
     masks, layers = _masks(request, network)
     extra = _one_shot(network, data, masks) if request.train.stage == "sparse" else {}
-    metrics, history = fit(network, data, _plan(request, masks), folder)
+    plan = _plan(request, masks)
+    metrics, history = fit(network, data, plan, folder)
     _write(request, folder, network, masks, layers)
+    plan.objective.finish(folder)
     files.write_json(folder / METRICS, {**metrics, **extra, "history": history})
     say_metrics(request.train.stage, metrics)
     return metrics
@@ -136,11 +139,17 @@ def _plan(request: StageRequest, masks: dict[str, torch.Tensor]) -> Plan:
     train = request.train
     assert train.epochs is not None, "the pipeline resolves epochs"
     assert train.optimizer is not None, "the pipeline resolves the optimizer"
+    return Plan(train.stage, train.epochs, train.optimizer, request.seed, request.key, _objective(request), masks)
+
+
+def _objective(request: StageRequest) -> Objective:
+    train = request.train
+    assert train.optimizer is not None, "the pipeline resolves the optimizer"
     distiller = None
     if train.distill and request.teacher:
         teacher = load_stage(request.model, request.teacher)
         distiller = Distiller(teacher, train.distill.weight, train.distill.temperature)
-    return Plan(train.stage, train.epochs, train.optimizer, request.seed, request.key, masks, distiller)
+    return Supervised(train.optimizer.label_smoothing, distiller)
 
 
 def _write(
