@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -92,6 +93,7 @@ class Codes:
         return values
 
 
+@cache  # numpy puts a name together each time that it is asked for it
 def is_integer(dtype: np.dtype[np.generic]) -> bool:
     """Of 2 bits or more."""
     return str(dtype.name).startswith(("int", "uint"))

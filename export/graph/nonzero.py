@@ -12,9 +12,7 @@ import onnx_ir as ir
 from .codes import Codes, Step
 from .pieces import pieces
 from .quantizers import along
-from .values import FAULTS, Array, constant, input_at, integer, is_op
-
-_LONGEST = 20  # nodes between a constant and its reader; more is no weight, but an attempt to waste time
+from .values import FAULTS, LONGEST, Array, constant, input_at, integer, is_op
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def follow(value: ir.Value | None) -> Codes | None:
     trail: list[ir.Node] = []
     while (array := constant(value)) is None:
         node = None if value is None else value.producer()
-        if node is None or not is_op(node, *_STEPS) or len(trail) == _LONGEST:
+        if node is None or not is_op(node, *_STEPS) or len(trail) == LONGEST:
             return None
         trail.append(node)
         value = node.inputs[0]

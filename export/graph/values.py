@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 Array = np.ndarray[Any, Any]
+LONGEST = 20  # nodes between a constant and its reader; more is no weight, but an attempt to waste time
 FAULTS = (ValueError, IndexError, TypeError, KeyError, OverflowError)  # raised on a graph that contradicts itself
 
 
@@ -49,23 +50,20 @@ def _listed(node: ir.Node) -> Array | None:
 
 def release(value: ir.Value | None) -> None:
     """Let go of the pages of the constant behind `value` that lies in a file of its own; it is read again on demand."""
-    seen = 0
-    while value is not None and seen < 1000:
-        if isinstance(value.const_value, ir.ExternalTensor):
-            _close(value.const_value)
-            return
-        node, seen = value.producer(), seen + 1
+    for _ in range(LONGEST + 1):
+        if value is None or value.const_value is not None:
+            break
+        node = value.producer()
         value = node.inputs[0] if node is not None and node.inputs else None
-
-
-def _close(tensor: ir.ExternalTensor) -> None:
-    with suppress(BufferError):  # somebody holds a view of it
-        tensor.release()
+    tensor = None if value is None else value.const_value
+    if isinstance(tensor, ir.ExternalTensor):
+        with suppress(BufferError):  # somebody holds a view of it
+            tensor.release()
 
 
 def is_op(node: ir.Node | None, *op_types: str) -> bool:
     """`node` is one of ONNX's own operators of these names."""
-    return node is not None and node.domain in ("", "ai.onnx") and node.op_type in op_types
+    return node is not None and node.op_type in op_types and node.domain in ("", "ai.onnx")
 
 
 def produced_by(value: ir.Value | None, *op_types: str) -> ir.Node | None:

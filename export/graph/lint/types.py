@@ -9,6 +9,7 @@ import onnx_ir as ir
 from ..values import input_at, integer, is_op
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
+_NUMBERS = {int(kind) for kind in ir.DataType}
 
 
 def node_type(node: ir.Node, known: Mapping[ir.Value, ir.DataType]) -> ir.DataType | None:
@@ -41,7 +42,7 @@ def code_type(node: ir.Node, known: Mapping[ir.Value, ir.DataType]) -> ir.DataTy
 
 def _named(node: ir.Node, name: str) -> ir.DataType | None:
     number = integer(node, name, 0)
-    return ir.DataType(number) if number in {kind.value for kind in ir.DataType} and number else None
+    return ir.DataType(number) if number in _NUMBERS and number else None
 
 
 def _type(value: ir.Value | None, known: Mapping[ir.Value, ir.DataType]) -> ir.DataType | None:

@@ -54,10 +54,10 @@ def turned_weight(net):
 @pytest.mark.parametrize("build", [layers, detours, sums, requantized_weight, turned_weight])
 def test_ten_thousand_nodes_in_seconds(net, build):
     model = net.model(build(net))
-    start = time.perf_counter()
+    start = time.process_time()
     assert isinstance(lint(model), list)
     assert isinstance(predict(model), list)
-    assert time.perf_counter() - start < 30  # a second or two; room for a busy machine
+    assert time.process_time() - start < 10  # two or three; a busy machine has slower seconds
 
 
 OPERATORS = ["Add", "Clip", "Concat", "Conv", "ConvTranspose", "DequantizeLinear", "Gemm", "If", "MatMul", "MaxPool",
