@@ -30,9 +30,11 @@ class Phases:
         self._canceled.set()
 
     def start(self, name: str, steps: int) -> None:
-        """Show the bar of a phase."""
+        """Show the bar of a phase; none any more where TensorRT shall stop, for nobody may be there to take it away."""
         with self._lock:
             self.finish(name)
+            if self.canceled:
+                return
             bar = console.progress(name, steps)
             self._bars[name], self._done[name] = (bar, bar.__enter__()), 0
 

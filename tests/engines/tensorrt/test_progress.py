@@ -74,3 +74,5 @@ def test_canceled(bars):
     phases.cancel()
     assert not phases.step("a", 1)
     assert phases.canceled
+    phases.start("b", 3)  # nobody may be left to take its bar away
+    assert list(bars) == ["a"]
