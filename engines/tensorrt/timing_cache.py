@@ -10,7 +10,7 @@ from typing import Any
 from ...common import console
 from ...common.errors import UserError
 from ...common.files import atomic, explained
-from ..cuda.device import Device
+from ..cuda.device import Device, device
 from .capabilities import capabilities
 from .places import cache_folder
 
@@ -47,7 +47,8 @@ def attach(made: Any, path: Path | None) -> str:
         trouble = f"it is {'damaged or of another TensorRT' if cache is None else 'of another TensorRT or another GPU'}"
     made.set_timing_cache(made.create_timing_cache(b""), ignore_mismatch=False)
     if trouble:
-        console.warn(f"The timing cache {path} is ignored: {trouble}.")
+        more = " It will be replaced." if content and _own(path) else ""
+        console.warn(f"The timing cache {path} is ignored: {trouble}.{more}")
     return f"ignored: {trouble}" if trouble else "new"
 
 
@@ -61,22 +62,32 @@ def _content(path: Path) -> tuple[bytes, str | None]:
 
 
 def keep(made: Any, path: Path | None) -> None:
-    """Add what the builder learned to the file; a file that can't be written is a warning, not an error."""
+    """Add what the builder learned to the file; a file that can't be written is a warning, not an error.
+
+    A file that doesn't fit is replaced if it is our own, and else left as it is: it may serve another machine.
+    """
     if path is None:
         return
     try:
-        merge(path, lambda content: _combined(made, content))
+        merge(path, lambda content: _combined(made, content, path))
     except UserError as error:
-        console.warn(f"The timing cache was not kept. {error}")
+        console.warn(f"What this build measured is not kept for the next one. {error}")
 
 
-def _combined(made: Any, content: bytes) -> bytes:
-    """What was learned together with what the file holds by now; a file that doesn't fit is replaced."""
+def _combined(made: Any, content: bytes, path: Path) -> bytes:
+    """What was learned together with what the file holds by now."""
     learned = made.get_timing_cache()
     stored = made.create_timing_cache(content) if content else None
-    if stored is not None:
-        learned.combine(stored, ignore_mismatch=False)
+    fits = stored is not None and learned.combine(stored, ignore_mismatch=False)
+    if content and not fits and not _own(path):
+        raise UserError("This file is of another TensorRT or another GPU, or no timing cache, and is left as it is.",
+                        where=str(path), fix="Choose another file with --timing-cache, or delete this one.")
     return bytes(learned.serialize())
+
+
+def _own(path: Path) -> bool:
+    """Whether it is the file of this release and GPU in the user's cache folder: if it doesn't fit, it is damaged."""
+    return path == cache_path("auto", device())
 
 
 def merge(path: Path, combine: Callable[[bytes], bytes]) -> None:

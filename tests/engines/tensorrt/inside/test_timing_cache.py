@@ -56,15 +56,36 @@ def test_what_another_build_learned_meanwhile_stays(build, tmp_path, trt):
 
 
 @pytest.mark.parametrize("mismatch", ["set", "create"])
-def test_a_cache_of_another_release_is_ignored_said_so_and_replaced(build, tmp_path, trt, capsys, mismatch):
+def test_a_file_of_another_release_is_ignored_and_left_as_it_is(build, tmp_path, trt, capsys, mismatch):
     trt.double.cache_mismatch = mismatch
     path = tmp_path / "cache"
     build(timing_cache=str(path))
     edit(path, version="10.0.0.1", entries={"old": 1.0})
     assert build(timing_cache=str(path)).timing_cache.startswith("ignored: it is ")
-    assert f"The timing cache {path} is ignored" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"The timing cache {path} is ignored" in said
+    assert "left as it is. Choose another file with --timing-cache" in said
+    assert "replaced" not in said
+    assert entries(path) == {"old"}
+
+
+def test_the_users_own_cache_that_does_not_fit_is_replaced(build, gpu, capsys):
+    path = cache_path("auto", gpu)
+    build()
+    edit(path, version="10.0.0.1", entries={"old": 1.0})
+    assert build().timing_cache.startswith("ignored: it is ")
+    assert "It will be replaced." in capsys.readouterr().err
     assert "old" not in entries(path)
+    assert build().timing_cache == "used"
+
+
+def test_a_file_that_another_release_wrote_meanwhile_stays(build, tmp_path, trt, capsys):
+    path = tmp_path / "cache"
+    build(timing_cache=str(path))
+    trt.double.on_step = lambda phase, step: edit(path, version="10.0.0.1", entries={"theirs": 1.0})
     assert build(timing_cache=str(path)).timing_cache == "used"
+    assert entries(path) == {"theirs"}
+    assert "not kept for the next one" in capsys.readouterr().err
 
 
 def test_a_cache_of_another_gpu_is_ignored(build, tmp_path):
@@ -72,15 +93,18 @@ def test_a_cache_of_another_gpu_is_ignored(build, tmp_path):
     build(timing_cache=str(path))
     edit(path, gpu="another", entries={"theirs": 1.0})
     assert build(timing_cache=str(path)).timing_cache == "ignored: it is of another TensorRT or another GPU"
-    assert "theirs" not in entries(path)
+    assert entries(path) == {"theirs"}
 
 
 @pytest.mark.parametrize("content", [b"nonsense", MARK + b"{", MARK])
-def test_a_damaged_cache_is_ignored_and_replaced(build, tmp_path, content):
-    path = tmp_path / "cache"
-    path.write_bytes(content)
-    assert build(timing_cache=str(path)).timing_cache == "ignored: it is damaged or of another TensorRT"
-    assert entries(path)
+def test_a_damaged_cache_is_ignored_and_replaced_only_where_it_is_ours(build, gpu, tmp_path, content):
+    theirs, ours = tmp_path / "cache", cache_path("auto", gpu)
+    ours.parent.mkdir(parents=True)
+    for path, setting in ((theirs, str(theirs)), (ours, "auto")):
+        path.write_bytes(content)
+        assert build(timing_cache=setting).timing_cache == "ignored: it is damaged or of another TensorRT"
+    assert theirs.read_bytes() == content
+    assert entries(ours)
 
 
 def test_an_empty_file_is_a_new_cache(build, tmp_path):
@@ -93,7 +117,7 @@ def test_a_place_that_can_not_be_written_is_a_warning(build, tmp_path, capsys):
     built = build(timing_cache=str(tmp_path / "file" / "cache"))
     assert built.plan
     assert built.timing_cache.startswith("ignored: ")
-    assert "was not kept" in capsys.readouterr().err
+    assert "not kept for the next one" in capsys.readouterr().err
 
 
 def test_off(build, trt, gpu):
