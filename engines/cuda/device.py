@@ -10,6 +10,7 @@ from ...common.errors import MissingError
 from .api import CudaError, call
 
 _DRIVER_PAGE = "https://www.nvidia.com/drivers"
+_TOOL = "`nvidia-smi -L`, on a Jetson tegrastats,"  # without a GPU, nobody knows which machine it is
 _CONTAINER = "in a container, start it with the GPU: docker run --gpus all"
 
 
@@ -100,7 +101,7 @@ def _missing(error: CudaError) -> MissingError:
         )
     return MissingError(
         f"The NVIDIA GPU can't be used: {error.what}",
-        fix="See whether nvidia-smi works; if the driver was updated since the last start, restart the machine.",
+        fix=f"See whether {_TOOL} works; if the driver was updated since the last start, restart the machine.",
     )
 
 
@@ -109,11 +110,11 @@ def _no_gpu(driver: int) -> MissingError:
     if chosen is not None:
         return MissingError(
             f"CUDA sees no GPU, since CUDA_VISIBLE_DEVICES is {chosen!r}.",
-            fix="Let it name a GPU of `nvidia-smi -L`: export CUDA_VISIBLE_DEVICES=0",
+            fix="Let it name a GPU that is there, counted from 0: export CUDA_VISIBLE_DEVICES=0",
         )
     return MissingError(
         f"NVIDIA's driver (CUDA {_dotted(driver)}) is here, but CUDA sees no GPU.",
-        fix=f"See whether `nvidia-smi -L` lists one; {_CONTAINER}",
+        fix=f"See whether {_TOOL} shows one; {_CONTAINER}",
     )
 
 

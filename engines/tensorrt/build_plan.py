@@ -12,6 +12,7 @@ from ...common import console
 from ...common.bundle import Tensor
 from ...common.errors import MissingError, TwofourError, UserError
 from ..config import ShapeRange, TensorRTConfig
+from ..cuda.advice import advice
 from ..cuda.device import Device, device
 from ..records import SparsityLine
 from . import timing_cache
@@ -136,8 +137,7 @@ def _failed(log: Log, trouble: str, typed: Path, gpu: Device) -> TwofourError:
         return MissingError(
             f"The GPU ran out of memory during the build ({' '.join(short[-1].split())}{also}).",
             where=f"{gpu.name}, {gpu.memory_bytes // _MIB} MiB",
-            fix="Free GPU memory (nvidia-smi shows who holds it), or build with a smaller --max-batch or "
-            "--workspace-mib.",
+            fix=f"{advice(gpu).memory}, or build with a smaller --max-batch or --workspace-mib.",
         )
     return UserError(f"TensorRT {capabilities().version} can't build this model: {reason}", where=str(typed),
                      fix="The node that it names, if any, can be looked at with `twofour inspect`.")

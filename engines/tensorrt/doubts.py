@@ -16,16 +16,21 @@ _LEAST_LEVEL = 3
 _WANTED = {"application clocks"}  # someone locked the clocks, which steadies them
 
 
-def of_times(latencies: Sequence[Latency]) -> Iterator[str]:
-    """What the times themselves say, once for each kind, with the arms and batches that it holds for."""
+def of_times(latencies: Sequence[Latency], clocks: str) -> Iterator[str]:
+    """What the times themselves say, once for each kind, with the arms and batches that it holds for.
+
+    Args:
+        latencies: the times.
+        clocks: how the clocks of this GPU are locked.
+    """
     found: dict[str, list[str]] = {}
     for item in latencies:
-        for text in _of_one(item.gpu) if item.gpu is not None else ():
+        for text in _of_one(item.gpu, clocks) if item.gpu is not None else ():
             found.setdefault(text, []).append(f"{item.arm} at batch {item.batch}")
     yield from (f"{text}: {', '.join(dict.fromkeys(where))}." for text, where in found.items())
 
 
-def _of_one(times: GpuTimes) -> Iterator[str]:
+def _of_one(times: GpuTimes, clocks: str) -> Iterator[str]:
     kind = "with CUDA graphs" if times.cuda_graph else "without CUDA graphs"
     if times.enqueue.p50 > _HOST_BOUND * times.compute.p50:
         yield (f"Bound by the host {kind}: a launch takes more than {_HOST_BOUND:.0%} of the computing, so faster "
@@ -33,7 +38,7 @@ def _of_one(times: GpuTimes) -> Iterator[str]:
     if any(part is not None and part.p50 >= times.compute.p50 for part in (times.h2d, times.d2h)):
         yield "Copies between host and device take as long as the computing or longer"
     if times.variation > _UNSTEADY and times.h2d is None:
-        yield f"Unsteady {kind}: times vary by more than {_UNSTEADY:.1%}; lock the clocks (nvidia-smi -lgc) if you may"
+        yield f"Unsteady {kind}: times vary by more than {_UNSTEADY:.1%}; lock the clocks ({clocks}) if you may"
     if times.fallback is not None:
         yield f"No CUDA graph could be captured ({times.fallback.rstrip('.')})"
 

@@ -11,6 +11,7 @@ from typing import Any
 from ...common import console
 from ...common.errors import MissingError, TwofourError, UserError
 from ..config import HardwareCompatibility, TensorRTConfig
+from ..cuda.advice import advice
 from ..cuda.device import Device, device
 from ..records import ENGINE, EngineRecord, TensorRTBuild, read_engine
 from .capabilities import capabilities
@@ -163,7 +164,7 @@ def _refused(log: Log, size: int, gpu: Device, where: str) -> TwofourError:
         return MissingError(
             f"The GPU has too little free memory to load this plan of {size // _MIB} MiB ({reason}).",
             where=f"{where}, {gpu.name}, {gpu.memory_bytes // _MIB} MiB",
-            fix="Free GPU memory; nvidia-smi shows who holds it.",
+            fix=f"{advice(gpu).memory}.",
         )
     return UserError(f"TensorRT {capabilities().version} can't load this plan: {reason}", where=where, fix=_REBUILD)
 

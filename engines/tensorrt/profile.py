@@ -14,6 +14,7 @@ from ...common.bundle import Bundle
 from ...common.errors import MissingError, UserError
 from ..backend import Arrays
 from ..config import ProfileConfig, TensorRTConfig
+from ..cuda.advice import advice
 from ..cuda.api import CudaError
 from ..cuda.device import device
 from ..profile import gates
@@ -141,7 +142,7 @@ def _check_baseline(config: ProfileConfig, found: Rebuilds, own: str) -> None:
     if config.min_speedup is not None and first not in found.plans:
         raise MissingError(f"The GPU was short of memory in every build of {first}, which the gate on the speed-up "
                            "compares with.", where="profile.min_speedup",
-                           fix="Free GPU memory (nvidia-smi shows who holds it) and profile again.")
+                           fix=f"{advice(device()).memory} and profile again.")
 
 
 def _load(
@@ -195,7 +196,7 @@ def _doubts(measured: Measured) -> list[str]:
     times = [*measured.latencies, *(item for mode in measured.others for item in mode.latencies)]
     refused = [f"No CUDA graph at batch {batch}: {reason.rstrip('.')}. All arms were launched plainly."
                for batch, reason in measured.refusals.items()]
-    return [*refused, *doubts.of_times(times), *doubts.of_gpu(measured.before, measured.after)]
+    return [*refused, *doubts.of_times(times, advice(device()).clocks), *doubts.of_gpu(measured.before, measured.after)]
 
 
 def _warn(texts: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ...common.errors import MissingError
+from ..cuda.advice import advice
 from ..cuda.device import Device
 from .capabilities import capabilities
 from .logger import Log
@@ -36,7 +37,7 @@ def start(kind: Literal["Builder", "Runtime"], speaker: Any, log: Log, gpu: Devi
 
 def _fix(log: Log, gpu: Device) -> str:
     if out_of_memory(log.texts()):
-        return "Free GPU memory: end what else uses this GPU."
+        return f"{advice(gpu).memory}."
     wanted, supported = cuda_of_package(), int(gpu.driver_cuda.split(".")[0])
     if wanted is not None and supported < wanted:
         return (f"This TensorRT is made for CUDA {wanted}. Install a driver for CUDA {wanted}, or in its place a "

@@ -60,7 +60,9 @@ def test_a_driver_older_than_the_runtime(cuda, error):
 def test_no_gpu(cuda, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     cuda.devices = []
-    assert "CUDA sees no GPU." in trouble()
+    text = trouble()
+    assert "CUDA sees no GPU." in text
+    assert "on a Jetson tegrastats" in text
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert "since CUDA_VISIBLE_DEVICES is ''" in trouble()
 

@@ -23,20 +23,20 @@ def latency(gpu, arm="sparse-int8", batch=8):
 
 
 def said(**asked):
-    return list(doubts.of_times([latency(times(**asked))]))
+    return list(doubts.of_times([latency(times(**asked))], "by hand"))
 
 
 def test_a_sound_measurement_raises_none():
     assert said() == []
     assert said(moved=0.99) == []
-    assert list(doubts.of_times([latency(None)])) == []
+    assert list(doubts.of_times([latency(None)], "")) == []
 
 
 @pytest.mark.parametrize(("asked", "text"), [
     ({"enqueue": 0.81}, "Bound by the host with CUDA graphs: a launch takes more than 80% of the computing"),
     ({"enqueue": 0.81, "graph": False}, "Bound by the host without CUDA graphs"),
     ({"moved": 1.0}, "Copies between host and device take as long as the computing"),
-    ({"variation": 0.026}, "Unsteady with CUDA graphs: times vary by more than 2.5%"),
+    ({"variation": 0.026}, "Unsteady with CUDA graphs: times vary by more than 2.5%; lock the clocks (by hand)"),
     ({"fallback": "it raised."}, "No CUDA graph could be captured (it raised): sparse-int8 at batch 8."),
 ])
 def test_each_doubt_is_said(asked, text):
@@ -52,7 +52,7 @@ def test_limits(asked):
 
 def test_one_line_holds_all_arms_that_it_is_true_of():
     late = times(enqueue=0.9)
-    (found,) = doubts.of_times([latency(late), latency(times()), latency(late, "dense-int8", 1), latency(late)])
+    (found,) = doubts.of_times([latency(late), latency(times()), latency(late, "dense-int8", 1), latency(late)], "")
     assert found.endswith(": sparse-int8 at batch 8, dense-int8 at batch 1.")
 
 

@@ -186,7 +186,9 @@ def test_what_tensorrt_refuses_is_said_in_its_words(built, trt):
         load(folder)
 
 
-def test_too_little_memory(built, trt, monkeypatch):
+@pytest.mark.parametrize("integrated", [False, True])
+def test_too_little_memory(built, trt, cuda, monkeypatch, integrated):
+    cuda.integrated = integrated
     folder = built()
 
     def refuse(self, serialized_engine):
@@ -195,4 +197,4 @@ def test_too_little_memory(built, trt, monkeypatch):
     monkeypatch.setattr(trt.Runtime, "deserialize_cuda_engine", refuse)
     with pytest.raises(MissingError, match="too little free memory") as caught:
         load(folder)
-    assert "nvidia-smi" in caught.value.fix
+    assert [name in caught.value.fix for name in ("nvidia-smi", "tegrastats")] == [not integrated, integrated]
