@@ -26,6 +26,7 @@ def builder_config(builder: Any, config: TensorRTConfig, shapes: Mapping[str, Sh
 
     Raises:
         MissingError: this TensorRT or this machine has no such flag, level or DLA.
+        UserError: TensorRT refuses the shapes.
     """
     trt, can = tensorrt(), capabilities()
     made = builder.create_builder_config()
@@ -40,7 +41,7 @@ def builder_config(builder: Any, config: TensorRTConfig, shapes: Mapping[str, Sh
     if config.dla_core is not None:
         _choose_dla(trt, builder, made, config.dla_core)
     if shapes:
-        made.add_optimization_profile(_profile(builder, shapes))
+        _add(made, _profile(builder, shapes), shapes)
     return made
 
 
@@ -115,6 +116,14 @@ def _profile(builder: Any, shapes: Mapping[str, ShapeRange]) -> Any:
     for name, sizes in shapes.items():
         profile.set_shape(name, tuple(sizes.min), tuple(sizes.opt), tuple(sizes.max))
     return profile
+
+
+def _add(made: Any, profile: Any, shapes: Mapping[str, ShapeRange]) -> None:
+    if made.add_optimization_profile(profile) >= 0:
+        return
+    ranges = "; ".join(f"{name} from {sizes.min} over {sizes.opt} to {sizes.max}" for name, sizes in shapes.items())
+    raise UserError(f"TensorRT {capabilities().version} refuses this range of shapes: {ranges}.",
+                    fix="Choose others with --min-batch, --opt-batch, --max-batch and --shape.")
 
 
 __all__ = ["builder_config", "check_options"]

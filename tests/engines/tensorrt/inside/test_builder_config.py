@@ -9,7 +9,7 @@ import pytest
 
 from twofour.common.bundle import Tensor
 from twofour.common.errors import MissingError, UserError
-from twofour.engines.config import TensorRTConfig
+from twofour.engines.config import ShapeRange, TensorRTConfig
 from twofour.engines.tensorrt import builder_config as module
 from twofour.engines.tensorrt.build_plan import build_plan
 from twofour.engines.tensorrt.builder_config import builder_config, check_options
@@ -62,6 +62,14 @@ def test_a_dla_core_is_chosen_where_there_is_one(lacking, gpu, trt, monkeypatch)
     made = builder_config(trt.Builder(logger(Log())), config, {}, monitor(Phases()))
     assert (made.DLA_core, made.default_device_type) == (1, trt.DeviceType.DLA)
     assert made.get_flag(trt.BuilderFlag.GPU_FALLBACK)
+
+
+@pytest.mark.one_release
+def test_a_profile_that_tensorrt_refuses_is_said(gpu, trt, monkeypatch):
+    monkeypatch.setattr(trt.IBuilderConfig, "add_optimization_profile", lambda self, profile: -1)
+    shapes = {"x": ShapeRange(min=[1, 64], opt=[8, 64], max=[16, 64])}
+    with pytest.raises(UserError, match=r"refuses .*x from \[1, 64\] over \[8, 64\] to \[16, 64\].*--max-batch"):
+        builder_config(trt.Builder(logger(Log())), TensorRTConfig(), shapes, monitor(Phases()))
 
 
 def test_an_input_of_fixed_shape_is_in_no_profile(gpu, trt, tmp_path, shared, sparse_network):
