@@ -13,8 +13,8 @@ from .values import all_nodes, input_at, integer, is_op
 
 _RESHAPED = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 EPILOGUE = (
-    "Add", "BatchNormalization", "Clip", "Concat", "HardSigmoid", "HardSwish", "LeakyRelu", "MaxPool", "Mul", "PRelu",
-    "Relu", "Sigmoid", "Sub",
+    "Add", "BatchNormalization", "Clip", "Concat", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "MaxPool", "Mul",
+    "PRelu", "Relu", "Sigmoid", "Sub",
 )
 
 
@@ -130,7 +130,7 @@ def _float_reader(value: ir.Value, known: Mapping[ir.Value, str | None], origins
     if value.is_graph_output():
         return "the network's output"
     for reader in value.consumers():
-        if is_op(reader, "QuantizeLinear"):
+        if is_op(reader, "QuantizeLinear", "Shape", "Size"):  # the last two read no numbers
             continue
         if not is_op(reader, *EPILOGUE, *_RESHAPED) or _meets_float(reader, value, origins):
             return reader.op_type

@@ -96,3 +96,14 @@ def test_weights_that_are_computed(net):
     model = net.model("conv", "attention")
     assert [found.name for found in computed_weights(model)] == ["conv"]
     assert not surroundings(model)["conv"].constant
+
+
+def test_gelu_stays_inside_the_kernel(net):
+    net.op("Gelu", [net.conv(net.pair("x", "a"), "conv")], "gelu")
+    assert surroundings(net.model(net.pair("gelu", "b")))["conv"].float_reader is None
+
+
+@pytest.mark.parametrize("question", ["Shape", "Size"])
+def test_who_asks_for_the_size_reads_no_numbers(net, question):
+    conv = net.conv(net.pair("x", "a"), "conv")
+    assert surroundings(net.model(net.op(question, [conv], "y"), net.pair(conv, "b")))["conv"].float_reader is None
