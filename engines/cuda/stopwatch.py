@@ -133,7 +133,7 @@ class _Arm:
 
 def interleaved(
     works: Mapping[str, Work], *, seconds: float, runs: int, warmup: float, graph: bool, spin: bool, streams: int,
-    on_progress: Callable[[float], None],
+    on_progress: Callable[[float], None], on_warm: Callable[[], object] | None = None,
 ) -> dict[str, Timed]:
     """Time each work until every one has both enough runs and enough time.
 
@@ -151,6 +151,7 @@ def interleaved(
         streams: how many inferences of a work run side by side, each on a lane of its own. With more than 1 the works
             have to use another context and other buffers for each `Stream.lane`, and a latency says little.
         on_progress: told the share that is done, 0 to 1, after each round.
+        on_warm: called when all works are warm and nothing is timed yet. Defaults to nothing.
 
     Raises:
         CudaError: CUDA refused something, or work on the device failed. All is released, as it is after any error
@@ -159,6 +160,8 @@ def interleaved(
     asked = _Asked(seconds, runs, warmup, graph, spin, streams)
     with ExitStack() as held, no_garbage_collection():
         arms = {name: _Arm(work, asked, held) for name, work in works.items()}
+        if on_warm is not None:
+            on_warm()
         alternate(list(arms.values()), on_progress)
         return {name: arm.timed for name, arm in arms.items()}
 

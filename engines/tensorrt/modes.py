@@ -36,24 +36,29 @@ def settings(config: GpuProfileConfig, *, capturable: bool) -> list[Setting]:
 
 
 def refusal(prepared: Sequence[Prepared]) -> str | None:
-    """Why not all of these can be captured as CUDA graphs; None if they can.
+    """Why not all of these can be captured as CUDA graphs, in every lane; None if they can.
 
     Asked before anything is timed, so that no arm is timed with a graph beside one without.
     """
-    with Stream() as stream:
-        for one in prepared:
-            one.work.enqueue(stream)
-            stream.synchronize()
+    for one in prepared:
+        for lane in range(one.lanes):
             try:
-                Graph.capture(one.work.enqueue, stream).close()
+                _try(one, lane)
             except CaptureError as error:
                 return error.reason
     return None
 
 
+def _try(one: Prepared, lane: int) -> None:
+    with Stream(lane) as stream:
+        one.work.enqueue(stream)  # what a context does only at first can't be captured
+        stream.synchronize()
+        Graph.capture(one.work.enqueue, stream).close()
+
+
 def measure(
     prepared: Mapping[str, Sequence[Prepared]], setting: Setting, config: ProfileConfig, on_progress: Progress, *,
-    headline: bool,
+    headline: bool, on_warm: Callable[[], object],
 ) -> dict[str, list[Timed]]:
     """Time all builds of all arms, taking turns.
 
@@ -63,6 +68,7 @@ def measure(
         config: time and runs of an arm, which its builds share.
         on_progress: told the share that is done, 0 to 1.
         headline: give it the whole time, others get a third.
+        on_warm: called when all builds are warm and nothing is timed yet.
 
     Raises:
         CudaError: CUDA or TensorRT failed.
@@ -73,7 +79,7 @@ def measure(
         {f"{arm} {number}": _work(one, setting) for (arm, number), one in lanes.items()},
         seconds=config.seconds * (1 if headline else _LESS) / part, runs=math.ceil(config.runs / part),
         warmup=config.warmup, graph=setting.graph, spin=config.gpu.spin, streams=config.gpu.streams,
-        on_progress=on_progress,
+        on_progress=on_progress, on_warm=on_warm,
     )
     return {arm: [timed[f"{arm} {number}"] for number in range(len(builds))] for arm, builds in prepared.items()}
 

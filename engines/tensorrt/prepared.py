@@ -49,6 +49,11 @@ class Prepared:
         self.work = Work(self.enqueue, self.upload, self.download)
 
     @property
+    def lanes(self) -> int:
+        """How many inferences may run side by side."""
+        return len(self._lanes)
+
+    @property
     def context(self) -> Any:
         """The `trt.IExecutionContext` of the first lane, for profilers and listeners."""
         return self._lanes[0][0].context

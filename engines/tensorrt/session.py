@@ -33,7 +33,7 @@ class Measured:
         ratios: the first arm against each of the others.
         others: the other ways.
         refusals: why CUDA graphs, though asked for, were not used, by batch size.
-        before: the GPU once it was warm.
+        before: the GPU once all arms were warm, before anything was timed.
         after: the GPU right after the last inference.
     """
 
@@ -43,6 +43,10 @@ class Measured:
     refusals: dict[int, str] = field(default_factory=dict)
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
+
+    def look_before(self) -> None:
+        """At the GPU, for the first time that it is warm."""
+        self.before = self.before or snapshot()
 
 
 def run_session(arms: Arms, inputs: Inputs, config: ProfileConfig) -> Measured:
@@ -67,7 +71,6 @@ def run_session(arms: Arms, inputs: Inputs, config: ProfileConfig) -> Measured:
             for times in rest:
                 others.setdefault(times.way, []).append(times)
             advance(PER_BATCH * (most - 1 - len(rest)))
-    found.after = snapshot()
     found.others = [_mode(way, times) for way, times in others.items()]
     return found
 
@@ -90,15 +93,15 @@ def _batch(
         prepared = {arm: [held.enter_context(runner.prepare(inputs, config.gpu.streams)) for runner in runners]
                     for arm, runners in arms.items()}
         ways = _ways(prepared, batch, config, found)
-        found.before = found.before or snapshot()
-        return [_timed(prepared, way, batch, config, advance, headline=way == ways[0]) for way in ways]
+        return [_timed(prepared, way, batch, config, found, advance, headline=way == ways[0]) for way in ways]
 
 
 def _timed(
-    prepared: Mapping[str, Sequence[Prepared]], way: Setting, batch: int, config: ProfileConfig,
+    prepared: Mapping[str, Sequence[Prepared]], way: Setting, batch: int, config: ProfileConfig, found: Measured,
     advance: Callable[[int], None], *, headline: bool,
 ) -> _Times:
-    timed = measure(prepared, way, config, _Steps(advance), headline=headline)
+    timed = measure(prepared, way, config, _Steps(advance), headline=headline, on_warm=found.look_before)
+    found.after = snapshot()  # of the last way it stays: what follows is no work for the GPU
     latencies = [arm_latency(arm, batch, builds, transfers=way.transfers) for arm, builds in timed.items()]
     return _Times(way, latencies, _ratios(timed, batch))
 

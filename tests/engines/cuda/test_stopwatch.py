@@ -46,6 +46,15 @@ def test_times_are_those_of_the_work(cuda):
     assert told[-1] == 1
 
 
+def test_when_all_are_warm_it_is_told_before_anything_is_timed(cuda):
+    runs, warm = [], []
+    works = {name: Work(kernel(cuda, 1.0, runs)) for name in "ab"}
+    found, _ = measure(works, warmup=0.02, on_warm=lambda: warm.append(len(runs)))
+    (number,) = warm
+    assert 40 <= number <= 50
+    assert sum(timed.runs for timed in found.values()) <= len(runs) - number
+
+
 def test_copies_are_timed_apart_and_run_beside_the_computing(cuda):
     cuda.call_ns = 0
     work = Work(kernel(cuda, 1.0), upload=kernel(cuda, 0.5), download=kernel(cuda, 0.25))

@@ -11,7 +11,7 @@ from twofour.common import bundle as bundles
 from twofour.common.errors import MissingError, UserError
 from twofour.engines.config import ProfileConfig, TensorRTConfig
 from twofour.engines.records import ProfileRecord, read_engine
-from twofour.engines.tensorrt import rebuilds
+from twofour.engines.tensorrt import rebuilds, session
 from twofour.engines.tensorrt.build import build_engine
 from twofour.engines.tensorrt.profile import profile_arms, profile_plan
 
@@ -124,6 +124,30 @@ def test_without_capture_every_arm_is_launched_plainly_and_it_is_said(profile, c
     assert not any(latency.gpu.cuda_graph for latency in record.latencies)
     assert [(mode.cuda_graph, mode.transfers) for mode in record.modes] == [(False, True)]
     assert any(text.startswith("No CUDA graph at batch 8") for text in record.warnings)
+
+
+@pytest.mark.one_release
+def test_a_lane_that_can_not_be_captured_keeps_all_from_graphs(profile, cuda):
+    cuda.fail("cudaStreamEndCapture", at=2, error="cudaErrorStreamCaptureUnsupported")
+    record = profile(gpu={"streams": 2, "rebuilds": 1, "arms": [OWN]})
+    assert not any(latency.gpu.cuda_graph for latency in record.latencies)
+    assert any(text.startswith("No CUDA graph at batch 8") for text in record.warnings)
+
+
+@pytest.mark.one_release
+def test_the_gpu_is_looked_at_when_it_is_warm_and_right_after_the_last_inference(profile, trt, monkeypatch):
+    monkeypatch.setattr(session, "snapshot", lambda: {"runs": trt.double.executions})
+    figures, seen = session.arm_latency, []
+
+    def watch(*args, **options):
+        seen.append(trt.double.executions)
+        return figures(*args, **options)
+
+    monkeypatch.setattr(session, "arm_latency", watch)
+    record = profile(warmup=0.5, gpu={"rebuilds": 1, "arms": [OWN, OFF], "cuda_graph": "off"})
+    warm = 0.5 * (1 / 0.005 + 1 / 0.008)
+    assert warm < record.gpu_before["runs"] < 1.2 * warm
+    assert record.gpu_after["runs"] == seen[0]
 
 
 @pytest.mark.one_release
