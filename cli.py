@@ -216,7 +216,7 @@ def validate(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Check an engine against the PyTorch reference and on real samples.
+    """Check an engine against the answers recorded in its bundle, and on real samples.
 
     Gates that aren't given are those of the engine's last validation, such as the recipe's; without one, a loss of
     0.01 and an agreement of 0.995.

@@ -14,6 +14,7 @@ from ..common.schema import Document
 from .config import Arm, EngineConfig, ProfileConfig, Rest, ShapeRange, ValidateConfig
 
 ENGINE, PROFILE, VALIDATION = "engine.json", "profile.json", "validation.json"
+PYTORCH = "PyTorch"  # the reference where the bundle was exported from a network
 Precision = Literal["int8", "float", "unknown"]
 Verdict = Literal["ran sparse", "eligible, dense was chosen", "not eligible", "unknown"]
 
@@ -352,7 +353,7 @@ class RuntimeAgreement(Document):
 
     Attributes:
         name: runtime and graph, such as `ONNX Runtime, typed.onnx`.
-        against: likewise, or `PyTorch`.
+        against: likewise, or the reference (`ValidationRecord.reference`).
         agreement: on `reference.npz`; None where the runtime can't run the graph.
         reason: why it can't.
     """
@@ -411,7 +412,12 @@ class ValidationRecord(Document):
     runtimes: list[RuntimeAgreement] = []
     batches: list[BatchAgreement] = []
     findings: list[str] = []
-    reference: str = "PyTorch"
+    reference: str = PYTORCH
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the reference is an ONNX file that came quantized, and no PyTorch network."""
+        return self.reference != PYTORCH
 
 
 def read_engine(folder: Path) -> EngineRecord:
@@ -442,7 +448,7 @@ def _needed(folder: Path, record: EngineRecord) -> list[str]:
 
 
 __all__ = [
-    "ENGINE", "PROFILE", "VALIDATION", "ArmBuild", "BatchAgreement", "EngineRecord", "Gate", "GpuTimes", "Island",
-    "Latency", "LayerDifference", "LayerEvidence", "Mode", "ProfileRecord", "Ratio", "RuntimeAgreement",
+    "ENGINE", "PROFILE", "PYTORCH", "VALIDATION", "ArmBuild", "BatchAgreement", "EngineRecord", "Gate", "GpuTimes",
+    "Island", "Latency", "LayerDifference", "LayerEvidence", "Mode", "ProfileRecord", "Ratio", "RuntimeAgreement",
     "SparsityLine", "Spread", "TensorRTBuild", "TrtexecCheck", "ValidationRecord", "Verdict", "read_engine",
 ]

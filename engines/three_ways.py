@@ -1,4 +1,4 @@
-"""Whose difference is it? PyTorch, ONNX Runtime on the same graphs, and the engine, each beside the others."""
+"""Whose difference is it? The reference, ONNX Runtime on the same graphs, and the engine, each beside the others."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .answers import Sizes, answers, full_rows
 from .backend import Arrays, Runner
 from .config import ValidateConfig
 from .literal import LiteralRunner
-from .records import BatchAgreement, EngineRecord, RuntimeAgreement
+from .records import PYTORCH, BatchAgreement, EngineRecord, RuntimeAgreement
 
 Array = np.ndarray[Any, Any]
 Steps = Callable[[int], None]
 TYPED = "typed.onnx"
-_PYTORCH, _ORT = "PyTorch", "ONNX Runtime"
+_ORT = "ONNX Runtime"
 _NAMES = {"tensorrt": "TensorRT", "onnxruntime": _ORT}
 _GRAPH_BATCH = 16  # samples per inference of the graphs, which run slowly and keep every tensor
 _USUAL_AGREEMENT = 0.995
@@ -36,17 +36,19 @@ def graphs_of(folder: Path, record: EngineRecord, source: Bundle) -> dict[str, P
 
 
 def beside_graphs(
-    engine: str, graphs: dict[str, Path], inputs: Arrays, expected: Arrays, found: Arrays, on_step: Steps
+    engine: str, graphs: dict[str, Path], inputs: Arrays, expected: Arrays, found: Arrays, on_step: Steps,
+    reference: str = PYTORCH,
 ) -> list[RuntimeAgreement]:
-    """Each graph on ONNX Runtime beside PyTorch, and the engine beside PyTorch and beside the last graph.
+    """Each graph on ONNX Runtime beside the reference, and the engine beside the reference and beside the last graph.
 
     Args:
         engine: the engine's backend, such as `tensorrt`.
         graphs: by the name to show.
         inputs: samples by input name.
-        expected: PyTorch's outputs.
+        expected: the reference's outputs.
         found: the engine's.
         on_step: told the samples of each batch of each graph.
+        reference: its name. Defaults to PyTorch.
     """
     rows, last, own = [], None, _NAMES.get(engine, engine)
     for name, path in graphs.items():
@@ -54,11 +56,11 @@ def beside_graphs(
         try:
             answer = _run(path, inputs, on_step)
         except (UserError, MissingError) as error:  # the engine can be judged without
-            rows.append(RuntimeAgreement(name=title, against=_PYTORCH, agreement=None, reason=error.what))
+            rows.append(RuntimeAgreement(name=title, against=reference, agreement=None, reason=error.what))
             continue
-        rows.append(RuntimeAgreement(name=title, against=_PYTORCH, agreement=agreement(expected, answer)))
+        rows.append(RuntimeAgreement(name=title, against=reference, agreement=agreement(expected, answer)))
         last = title, answer
-    rows.append(RuntimeAgreement(name=own, against=_PYTORCH, agreement=agreement(expected, found)))
+    rows.append(RuntimeAgreement(name=own, against=reference, agreement=agreement(expected, found)))
     if last is not None:
         rows.append(RuntimeAgreement(name=own, against=last[0], agreement=agreement(last[1], found)))
     return rows
@@ -81,9 +83,9 @@ def over_batches(
         runner: the engine.
         sizes: the batches that it takes.
         inputs: samples by input name.
-        expected: PyTorch's outputs.
+        expected: the reference's outputs.
         usual: the engine's own, in batches of the usual size.
-        floor: PyTorch against itself under noise.
+        floor: the reference against itself under noise.
         on_step: told the samples of each batch.
 
     Raises:
@@ -106,7 +108,7 @@ def _rows(values: Arrays, rows: Array) -> dict[str, Array]:
 
 
 def _steady(same: Agreement, here: Agreement, own: Agreement, floor: Agreement) -> bool:
-    """No more than roundings that fell otherwise, as they also do between engine and PyTorch.
+    """No more than roundings that fell otherwise, as they also do between engine and reference.
 
     Measured by the better of the two, since else any answer would pass beside one that is wrong.
     """
@@ -117,17 +119,19 @@ def _db(found: Agreement) -> float:
     return LIMIT_DB if found.snr_db is None else found.snr_db
 
 
-def findings(runtimes: list[RuntimeAgreement], batches: list[BatchAgreement], config: ValidateConfig) -> list[str]:
-    """What the comparisons say, in sentences; the first row that parts from PyTorch is where it begins."""
+def findings(
+    runtimes: list[RuntimeAgreement], batches: list[BatchAgreement], config: ValidateConfig, reference: str = PYTORCH
+) -> list[str]:
+    """What the comparisons say, in sentences; the first row that parts from the reference is where it begins."""
     found = [
         f"In batches of {row.batch} the engine answers otherwise than in those it was tuned for "
         f"({100 * row.same.predictions:.2f} % same prediction): a fault that depends on the batch."
         for row in batches if not row.steady
     ]
-    beside = [row for row in runtimes if row.against == _PYTORCH]
+    beside = [row for row in runtimes if row.against == reference]
     parted = [row.name for row in beside if row.agreement is not None and not _agrees(row.agreement, config)]
     if beside and parted:
-        found.append(_origin(parted[0], beside))
+        found.append(_origin(parted[0], beside, reference))
     return found
 
 
@@ -136,17 +140,18 @@ def _agrees(found: Agreement, config: ValidateConfig) -> bool:
     return found.predictions >= least and (config.min_snr_db is None or _db(found) >= config.min_snr_db)
 
 
-def _origin(first: str, beside: list[RuntimeAgreement]) -> str:
+def _origin(first: str, beside: list[RuntimeAgreement], reference: str) -> str:
     *graphs, engine = beside
     if first == f"{_ORT}, {bundles.MODEL}":
-        return f"{_ORT} parts from PyTorch on {bundles.MODEL} too: the difference begins at the export."
+        begins = "export" if reference == PYTORCH else "conversion"
+        return f"{_ORT} parts from {reference} on the bundle's graph too: the difference begins at the {begins}."
     if first != engine.name:
-        return (f"{_ORT} parts from PyTorch on {TYPED} but not on {bundles.MODEL}: the difference begins where types "
-                "were chosen for what is not quantized. Build with --rest fp32 to see it go.")
+        return (f"{_ORT} parts from {reference} on {TYPED} but not on the bundle's graph: the difference begins where "
+                "types were chosen for what is not quantized. Build with --rest fp32 to see it go.")
     missing = [row.name for row in graphs if row.agreement is None]
     if missing:
-        return f"{engine.name} parts from PyTorch; whether the graph does so too is not known, since it can't be run."
-    return f"{_ORT} agrees with PyTorch on the same graph, {engine.name} doesn't: the difference is its own."
+        return f"{engine.name} parts from {reference}; whether the graph does so too is not known, since it can't be run."
+    return f"{_ORT} agrees with {reference} on the same graph, {engine.name} doesn't: the difference is its own."
 
 
 __all__ = ["TYPED", "beside_graphs", "findings", "graphs_of", "over_batches"]

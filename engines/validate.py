@@ -1,4 +1,4 @@
-"""How accurate is it? An engine against PyTorch's recorded answers, and the task metric on real samples."""
+"""How accurate is it? An engine against the recorded answers of the reference, and the task metric on real samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .config import ValidateConfig
 from .finite import refuse_nan
 from .folder import open_engine
 from .metrics import correct
-from .records import VALIDATION, BatchAgreement, EngineRecord, Gate, LayerDifference, ValidationRecord
+from .records import PYTORCH, VALIDATION, BatchAgreement, EngineRecord, Gate, LayerDifference, ValidationRecord
 
 _LAYERS = "`twofour validate --layers` builds it once more and shows at which layer they part."
 
@@ -35,7 +35,7 @@ def validate_engine(
         bundle: the bundle's folder, or None for where the engine says it lies.
         config: metric and gates; a gate that isn't met is in the record, not raised.
         trust: see `Backend.load`. Defaults to False.
-        layers: compare engine and PyTorch layer by layer. Defaults to None: where that doesn't take a second build.
+        layers: compare engine and reference layer by layer. Defaults to None: where that doesn't take a second build.
 
     Raises:
         UserError: no whole engine or bundle there, samples that the engine refuses, or NaN in its inputs.
@@ -76,6 +76,7 @@ def judge(
         graphs: ONNX files of the same network, by name; each is run on ONNX Runtime and compared. Defaults to none.
     """
     reference, samples = source.arrays(bundles.REFERENCE, "inputs"), source.arrays(bundles.EVAL, "inputs")
+    named = source.manifest.source.file if source.manifest.source else PYTORCH
     refuse_nan(reference, str(source.folder / bundles.REFERENCE))
     refuse_nan(samples, str(source.folder / bundles.EVAL))
     expected, floor, sizes = source.arrays(bundles.REFERENCE, "outputs"), source.manifest.noise_floor, sizes_of(runner)
@@ -83,7 +84,7 @@ def judge(
         found = answers(runner, reference, sizes.usual, sizes.low, advance)
         alike = agreement(expected, found)
         beside = three_ways.beside_graphs
-        runtimes = beside(record.backend, graphs, reference, expected, found, advance) if graphs else []
+        runtimes = beside(record.backend, graphs, reference, expected, found, advance, named) if graphs else []
         batches = three_ways.over_batches(runner, sizes, reference, expected, found, floor, advance)
         value, count = evaluate(runner, samples, _targets(source), source.manifest.outputs[0].name, advance, sizes)
     dense = _dense(source, source.manifest.metric)
@@ -92,8 +93,8 @@ def judge(
         metric=source.manifest.metric, samples=count, value=value, pytorch_value=source.manifest.eval_metric,
         dense_value=dense, layers=layers,
         gates=_gates(config, _worst(alike, batches), value, dense, source.manifest),
-        runtimes=runtimes, batches=batches, findings=three_ways.findings(runtimes, batches, config),
-        reference=source.manifest.source.file if source.manifest.source else "PyTorch",
+        runtimes=runtimes, batches=batches, findings=three_ways.findings(runtimes, batches, config, named),
+        reference=named,
     )
 
 

@@ -11,7 +11,7 @@ from .collect import Engine, Epoch, Run, Stage
 from .plot import Series, lines
 from .rows import Mark, Row, Rule, chart, figure, legend
 from .scale import Scale, linear
-from .words import SPACE, count, duration, number, percent, plain, points, size
+from .words import SPACE, count, duration, metric_name, number, percent, plain, points, size
 
 _TITLES = {
     "dense": "Dense",
@@ -44,25 +44,37 @@ def engine_title(engine: Engine) -> str:
 
 
 def accuracy(run: Run) -> Markup | None:
-    """The task metric from the dense model to the engine, on an axis that need not begin at zero."""
+    """The task metric from the dense model, or the given file, to the engine; the axis need not begin at zero."""
     steps = _accuracy_steps(run)
     if not steps:
         return None
-    dense = next((value for name, value, *_ in steps if name == "Dense"), None)
+    first, whole = _start(run)
+    dense = next((value for name, value, *_ in steps if name == first), None)
     drop = max((e.validation.options.max_drop or 0 for e in run.engines if e.validation), default=0)
     kept = [value for name, value, *_ in steps if name != _PRUNED]
     scale = linear([*kept, *([dense - max(drop, 0.01)] if dense is not None else [])], _tick, most=1.0)
-    rules = [] if dense is None else [Rule(dense, "the dense model", "accent")]
+    rules = [] if dense is None else [Rule(dense, whole, "accent")]
     if dense is not None and drop:
         rules.append(Rule(dense - drop, f"allowed by the recipe ({_points(drop)})", "quiet", dense))
-    rows = [_accuracy_row(*step, dense, scale) for step in steps]
+    rows = [_accuracy_row(*step, first, dense, scale) for step in steps]
     entries = [("point fp32", "FP32"), ("point int8", "INT8")]
-    note = "On the validation set; an engine on the samples of its bundle. The axis does not begin at zero."
-    return chart("Accuracy, stage by stage", rows, scale, note=note, rules=rules, entries=entries)
+    note = "On the validation set; an engine on the samples of its bundle."
+    note = f"{note if first == 'Dense' else 'On the samples of the bundle.'} The axis does not begin at zero."
+    metric = metric_name(run.manifest.metric) if run.manifest else "accuracy"
+    title = f"{metric.capitalize()}, stage by stage"
+    return chart(title, rows, scale, note=note, rules=rules, entries=entries)
+
+
+def _start(run: Run) -> tuple[str, str]:
+    """The first row, and what the others are compared with: the dense model, or the file that came quantized."""
+    source = run.manifest.source if run.manifest else None
+    return ("Dense", "the dense model") if source is None else (f"INT8, {source.file}", source.file)
 
 
 def _accuracy_steps(run: Run) -> list[tuple[str, float, str | None, bool]]:
     steps: list[tuple[str, float | None, str | None, bool]] = []
+    if run.manifest and run.manifest.source:
+        steps.append((_start(run)[0], run.manifest.eval_metric, "as it was given", False))
     for stage in run.stages:
         if stage.name == "sparse":
             steps.append((_PRUNED, stage.metrics.one_shot_accuracy if stage.metrics else None, None, stage.stale))
@@ -75,9 +87,11 @@ def _accuracy_steps(run: Run) -> list[tuple[str, float, str | None, bool]]:
     return [(name, value, detail, stale) for name, value, detail, stale in steps if value is not None]
 
 
-def _accuracy_row(name: str, value: float, detail: str | None, stale: bool, dense: float | None, scale: Scale) -> Row:
+def _accuracy_row(
+    name: str, value: float, detail: str | None, stale: bool, first: str, dense: float | None, scale: Scale
+) -> Row:
     beyond = value < scale.low
-    change = None if dense is None or name == "Dense" else points(value - dense)
+    change = None if dense is None or name == first else points(value - dense)
     change = "outdated: not of this dense model" if stale else change
     change = "off the axis, to the left" if beyond else change
     tone = "int8" if name.startswith(("INT8", "Engine")) else "fp32"

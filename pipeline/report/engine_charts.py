@@ -1,4 +1,4 @@
-"""The charts about one engine: latency distributions, speed-up with its interval, difference from PyTorch by layer."""
+"""The charts about one engine: latency distributions, speed-up with its interval, difference by layer."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _speedup(ratio: Ratio, several: bool) -> Row:
 
 
 def snr(validation: ValidationRecord) -> Markup | None:
-    """How far engine and PyTorch part at each quantizer, from the input to the output."""
+    """How far engine and reference part at each quantizer, from the input to the output."""
     layers = validation.layers
     if not layers:
         return None
@@ -99,9 +99,9 @@ def snr(validation: ValidationRecord) -> Markup | None:
     x = Scale(1, max(2, len(layers)), _numbers(len(layers)), lambda tick: f"{tick:g}")
     series = [Series("fed by the engine itself", "fp32", _depth(layers, chained=True, exact=top))]
     if fed:
-        points = Series("fed PyTorch's own values", "int8", _depth(layers, chained=False, exact=top), joined=False)
+        points = Series(f"fed the values of {validation.reference}", "int8", _depth(layers, chained=False, exact=top), joined=False)
         series.insert(0, points)
-    name = "Signal to noise against PyTorch, quantizer by quantizer"
+    name = f"Signal to noise against {validation.reference}, quantizer by quantizer"
     drawing = lines(name, _said(layers), series, x, y, level=floor)
     entries = [(f"{'line' if item.joined else 'point'} {item.tone}", item.name) for item in series]
     if floor is not None:

@@ -7,7 +7,7 @@ from .card import Card, Tone
 from .collect import Engine, Run
 from .layers import LayerView, share
 from .speed import speed_cards
-from .words import DASH, count, decibels, percent, points, size, times
+from .words import DASH, count, decibels, metric_name, percent, points, size, times
 
 
 def gates(engine: Engine) -> list[Gate]:
@@ -45,14 +45,15 @@ def cards(engine: Engine, layers: list[LayerView]) -> list[Card]:
 
 
 def _accuracy(record: ValidationRecord | None) -> Card:
-    question = "Is the accuracy kept?"
+    question = "Is the accuracy kept?" if record is None or record.metric == "accuracy" else "Are the predictions kept?"
     if record is None:
         return Card(question, DASH, "not measured", "none", ("This engine has not been validated.",))
-    sampled = f"{record.metric} on {count(record.samples, 'sample')}; one sample is {100 / record.samples:.2f} points"
-    if record.dense_value is None:
+    sampled = f"{metric_name(record.metric)} on {count(record.samples, 'sample')}; one sample is {100 / record.samples:.2f} points"
+    whole = record.pytorch_value if record.foreign and record.dense_value is None else record.dense_value
+    if whole is None:
         return Card(question, percent(record.value), "no dense model", "none", (sampled, "none to compare with"))
-    drop = record.dense_value - record.value
-    against = f"{points(-drop)} against the dense model's {percent(record.dense_value)}"
+    drop = whole - record.value
+    against = f"{points(-drop)} against {record.reference if record.foreign else 'the dense model'}: {percent(whole)}"
     limit = record.options.max_drop
     if limit is None:
         return Card(question, percent(record.value), "no gate", "none", (against, sampled))
@@ -66,13 +67,13 @@ def _met(met: bool, yes: str, no: str) -> tuple[str, Tone]:
 
 
 def _agreement(record: ValidationRecord | None) -> Card:
-    question = "Same answers as PyTorch?"
+    question = f"Same answers as {record.reference if record else 'the reference'}?"
     if record is None:
         return Card(question, DASH, "not measured", "none", ("This engine has not been validated.",))
     found, floor, least = record.agreement, record.noise_floor, record.options.min_agreement
     lines = (
         f"same class on {count(found.samples, 'sample')}, signal to noise {decibels(found.snr_db)}",
-        f"PyTorch against itself under noise of 1e-5: {percent(floor.predictions)}, {decibels(floor.snr_db)}"
+        f"under noise of 1e-5 {record.reference} against itself: {percent(floor.predictions)}, {decibels(floor.snr_db)}"
         + (" (the noise vanished in rounding: no floor)" if floor.snr_db is None else ""),
     )
     if least is None:

@@ -87,6 +87,11 @@ def arm_name(arm: str) -> str:
     return _ARMS.get(arm) or (arm.upper() if arm.lower() in ("int8", "fp32", "fp16", "bf16") else arm)
 
 
+def metric_name(metric: str) -> str:
+    """A metric as people write it: `agreement_with_source` is agreement with the file."""
+    return "agreement with the file" if metric == "agreement_with_source" else metric.replace("_", " ")
+
+
 def count(value: int, noun: str) -> str:
     """A number of things: `1 layer`, `1,204 layers`."""
     return f"{value:,}{SPACE}{noun}" + ("" if value == 1 else "s")
@@ -101,6 +106,7 @@ __all__ = [
     "count",
     "decibels",
     "duration",
+    "metric_name",
     "milliseconds",
     "moment",
     "number",

@@ -102,6 +102,25 @@ def test_an_engine_that_alone_is_wrong_is_named(judged):
     assert (backend.compared, found.layers) == (0, [])
 
 
+def test_a_network_that_came_as_a_file_is_called_by_the_files_name(judged, bundle, engine):
+    content = files.read_json(bundle / bundles.MANIFEST)
+    alike = Agreement(predictions=1, snr_db=None, samples=1)
+    content["source"] = bundles.Source(
+        file="given.onnx", sha256="0", producer="", runtime="", targets="given", inputs="file", notes=[],
+        agreement=alike,
+    ).model_dump()
+    arrays = files.load_npz(bundle / bundles.REFERENCE)
+    arrays["outputs/logits"] = -arrays["outputs/logits"]
+    files.save_npz(bundle / bundles.REFERENCE, arrays)
+    files.write_json(bundle / bundles.MANIFEST, content)
+    _rehash(bundle, engine)
+    found, _ = judged()
+    assert found.reference == "given.onnx"
+    assert ("TensorRT", "given.onnx") in rows(found)
+    assert "parts from given.onnx on the bundle's graph too: the difference begins at the conversion" in found.findings[0]
+    assert "PyTorch" not in found.model_dump_json()
+
+
 def test_layers_are_compared_where_they_are_asked_for(judged):
     found, backend = judged(lambda values: -values, layers=True)
     assert backend.compared == 1

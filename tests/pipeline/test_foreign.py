@@ -91,7 +91,11 @@ def test_a_file_with_inputs_and_targets_runs_to_the_report(file, tmp_path, capsy
     assert engine["validation"]["reference"] == file.name
     assert engine["validation"]["agreement"]["predictions"] == 1
     assert [gate["name"] for gate in engine["validation_gates"]] == ["max_drop_from_source", "min_agreement"]
-    assert (tmp_path / "run/report.html").is_file()
+    report = (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    assert "PyTorch" not in report
+    assert f"Same answers as {file.name}?" in report
+    assert f"INT8, {file.name}" in report  # where the accuracy starts from
+    assert "twofour calibrate" not in report  # there is nothing to calibrate
 
 
 def test_a_file_alone_is_compared_with_its_own_answers_to_random_inputs(file, tmp_path, capsys):
@@ -104,6 +108,10 @@ def test_a_file_alone_is_compared_with_its_own_answers_to_random_inputs(file, tm
     engine = json.loads(said.out)["engines"]["onnxruntime-cpu"]
     assert engine["validation"]["metric"] == "agreement_with_source"
     assert [gate["name"] for gate in engine["validation_gates"]] == ["min_agreement"]
+    report = (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    assert "agreement_with_source" not in report.split("<pre")[0]
+    assert "Is the accuracy kept?" not in report
+    assert "Agreement with the file, stage by stage" in report
     do(tmp_path / "run", None, [], None, True)
     again = capsys.readouterr()
     assert again.err.count("unchanged, kept") == 4

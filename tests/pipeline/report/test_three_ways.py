@@ -55,6 +55,22 @@ def test_layers_that_could_not_be_fed_alone_have_one_curve(change):
               for name, db in (("a", 30.0), ("b", 12.5), ("c", None))]
     text = change(layers=layers)
     assert "fed by the engine itself" in text
-    assert "fed PyTorch&#39;s own values" not in text
+    assert "fed the values of PyTorch" not in text
     assert "when the engine feeds itself; the least is 12.5" in text.replace("\u00a0", " ")
     assert engine_charts._depth(layers, chained=False, exact=99) == []
+
+
+def test_every_text_names_the_reference_and_no_name_becomes_markup(change, finished):
+    name = "<b>other</b>.onnx"
+    parts = {"reference": name, "dense_value": None,
+             "batches": [BatchAgreement(batch=64, agreement=found(0.5), same=found(0.5, -3.0), steady=False)],
+             "runtimes": [RuntimeAgreement(name="TensorRT", against=name, agreement=found(0.1234))]}
+    assert "PyTorch" in change()
+    text = change(**parts)
+    assert "PyTorch" not in text
+    assert name not in text
+    shown = text.replace("&lt;b&gt;other&lt;/b&gt;.onnx", "FILE")
+    for said in ("Same answers as FILE?", "under noise of 1e-5 FILE against itself", "points against FILE",
+                 "Engine against FILE", "FILE, as it was given, on ONNX Runtime", "agrees with FILE and the engine",
+                 "Same class as FILE", "fed the values of FILE", "Signal to noise against FILE"):
+        assert said in shown or said[0].upper() + said[1:] in shown, said
