@@ -150,7 +150,8 @@ def _origin(first: str, beside: list[RuntimeAgreement], reference: str) -> str:
                 "types were chosen for what is not quantized. Build with --rest fp32 to see it go.")
     missing = [row.name for row in graphs if row.agreement is None]
     if missing:
-        return f"{engine.name} parts from {reference}; whether the graph does so too is not known, since it can't be run."
+        return (f"{engine.name} parts from {reference}; whether the graph does so too is not known, since it can't be "
+                "run.")
     return f"{_ORT} agrees with {reference} on the same graph, {engine.name} doesn't: the difference is its own."
 
 

@@ -99,8 +99,8 @@ def snr(validation: ValidationRecord) -> Markup | None:
     x = Scale(1, max(2, len(layers)), _numbers(len(layers)), lambda tick: f"{tick:g}")
     series = [Series("fed by the engine itself", "fp32", _depth(layers, chained=True, exact=top))]
     if fed:
-        points = Series(f"fed the values of {validation.reference}", "int8", _depth(layers, chained=False, exact=top), joined=False)
-        series.insert(0, points)
+        points = _depth(layers, chained=False, exact=top)
+        series.insert(0, Series(f"fed the values of {validation.reference}", "int8", points, joined=False))
     name = f"Signal to noise against {validation.reference}, quantizer by quantizer"
     drawing = lines(name, _said(layers), series, x, y, level=floor)
     entries = [(f"{'line' if item.joined else 'point'} {item.tone}", item.name) for item in series]

@@ -48,7 +48,8 @@ def _accuracy(record: ValidationRecord | None) -> Card:
     question = "Is the accuracy kept?" if record is None or record.metric == "accuracy" else "Are the predictions kept?"
     if record is None:
         return Card(question, DASH, "not measured", "none", ("This engine has not been validated.",))
-    sampled = f"{metric_name(record.metric)} on {count(record.samples, 'sample')}; one sample is {100 / record.samples:.2f} points"
+    name, samples = metric_name(record.metric), count(record.samples, "sample")
+    sampled = f"{name} on {samples}; one sample is {100 / record.samples:.2f} points"
     whole = record.pytorch_value if record.foreign and record.dense_value is None else record.dense_value
     if whole is None:
         return Card(question, percent(record.value), "no dense model", "none", (sampled, "none to compare with"))
