@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..training.config import ModelConfig, OptimizerConfig, TrainConfig
+from ..training.config import ModelConfig, OptimizerConfig, PhaseConfig, TrainConfig
 
 ORDER = ("dense", "sparse", "qat")
-_METHODS = {"dense": ("supervised",), "sparse": ("asp",), "qat": ("qat",)}
+_METHODS = {"dense": ("supervised",), "sparse": ("asp", "sr_ste", "gradual"), "qat": ("qat",)}
+_PRUNING = ("layers", "pattern", "sparsity", "scores", "sr_ste", "gradual")
 _EPOCHS = 10
 
 
@@ -36,10 +37,31 @@ def _check_stage(train: TrainConfig, earlier: Sequence[str], where: str) -> None
         raise ValueError(
             f"{where}.method: a {train.stage} stage can't use {train.method!r}, only {', '.join(_METHODS[train.stage])}"
         )
-    if train.stage != "sparse" and (train.layers.include or train.layers.exclude):
-        raise ValueError(f"{where}.layers: only the sparse stage chooses layers")
+    _check_pruning(train, where)
+    _check_phases(train, where)
     if train.distill is not None and train.distill.teacher not in earlier:
         raise ValueError(f"{where}.distill.teacher: {train.distill.teacher!r} is no earlier stage of this recipe")
+
+
+def _check_pruning(train: TrainConfig, where: str) -> None:
+    method = train.method or _METHODS[train.stage][0]
+    said = [name for name in _PRUNING if getattr(train, name) != TrainConfig.model_fields[name].default]
+    if said and train.stage != "sparse":
+        raise ValueError(f"{where}.{said[0]}: only the sparse stage prunes")
+    for name in ("sr_ste", "gradual"):
+        if name in said and method != name:
+            raise ValueError(f"{where}.{name}: the method of this stage is {method}, which has no such settings")
+    if train.sparsity is not None and train.pattern != "unstructured":
+        raise ValueError(f"{where}.sparsity: the pattern {train.pattern} says it already; it is for `unstructured`")
+
+
+def _check_phases(train: TrainConfig, where: str) -> None:
+    if train.phases is None:
+        return
+    if train.epochs is not None or train.optimizer is not None:
+        raise ValueError(f"{where}.phases: each phase has its own epochs and optimizer; the stage can't have them too")
+    if train.phases[-1].data is not None:
+        raise ValueError(f"{where}.phases: the last phase trains on the recipe's own data, so it names none")
 
 
 def resolve(training: list[TrainConfig]) -> list[TrainConfig]:
@@ -49,23 +71,36 @@ def resolve(training: list[TrainConfig]) -> list[TrainConfig]:
     follows has a teacher and something to be compared with.
     """
     dense = next((train for train in training if train.stage == "dense"), None)
-    epochs = dense.epochs if dense and dense.epochs is not None else _EPOCHS
-    optimizer = (dense.optimizer if dense else None) or OptimizerConfig()
     given = [] if dense else [TrainConfig(stage="dense", epochs=0)]
-    return [_filled(train, epochs, optimizer) for train in [*given, *training]]
+    base = _phases(dense, [PhaseConfig(epochs=_EPOCHS)])
+    return [_filled(train, base) for train in [*given, *training]]
 
 
-def _filled(train: TrainConfig, epochs: int, optimizer: OptimizerConfig) -> TrainConfig:
-    if train.stage == "qat":
-        epochs = max(1, epochs // 10)
-        optimizer = optimizer.model_copy(update={"lr": optimizer.lr / 100})
-    return train.model_copy(
-        update={
-            "method": train.method or _METHODS[train.stage][0],
-            "epochs": epochs if train.epochs is None else train.epochs,
-            "optimizer": _merged(train.optimizer, optimizer),
-        }
-    )
+def _phases(train: TrainConfig | None, base: list[PhaseConfig]) -> list[PhaseConfig]:
+    """The phases of a stage; what it doesn't say is as in `base`, and of several as in the last."""
+    if train is None:
+        return base
+    if train.phases:
+        return train.phases
+    if train.epochs is None and train.optimizer is None:
+        return base
+    last = base[-1]
+    epochs = sum(phase.epochs for phase in base) if train.epochs is None else train.epochs
+    return [PhaseConfig(epochs=epochs, optimizer=_merged(train.optimizer, last.optimizer))]
+
+
+def _filled(train: TrainConfig, base: list[PhaseConfig]) -> TrainConfig:
+    phases = _phases(train, _fine_tuning(base) if train.stage == "qat" else base)
+    said: dict[str, object] = {"method": train.method or _METHODS[train.stage][0]}
+    if train.phases or len(phases) > 1:
+        return train.model_copy(update={**said, "phases": phases})
+    return train.model_copy(update={**said, "epochs": phases[0].epochs, "optimizer": phases[0].optimizer})
+
+
+def _fine_tuning(base: list[PhaseConfig]) -> list[PhaseConfig]:
+    optimizer = base[-1].optimizer
+    epochs = max(1, sum(phase.epochs for phase in base) // 10)
+    return [PhaseConfig(epochs=epochs, optimizer=optimizer.model_copy(update={"lr": optimizer.lr / 100}))]
 
 
 def _merged(own: OptimizerConfig | None, base: OptimizerConfig) -> OptimizerConfig:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -21,6 +21,16 @@ from .weights import read_tensors, save_tensors
 
 INDEX = "checkpoint.json"
 _FIX = f"Delete {INDEX}: the stage then starts from its beginning."
+
+
+class Stateful(Protocol):
+    """What has tensors of its own in a checkpoint."""
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What goes in."""
+
+    def load_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Put back what `state` gave."""
 
 
 @dataclass(frozen=True)
@@ -116,4 +126,4 @@ def _delete(folder: Path, keep: set[str]) -> None:
                 path.unlink(missing_ok=True)
 
 
-__all__ = ["Checkpoint", "clear", "load", "pack", "part", "save", "unpack"]
+__all__ = ["Checkpoint", "Stateful", "clear", "load", "pack", "part", "save", "unpack"]

@@ -21,12 +21,13 @@ _KINDS = (*_CONV, *_TRANSPOSE, nn.Linear, nn.MultiheadAttention, nn.modules.conv
 OUTPUTS, REDUCTION, GROUP = 8, 16, 4
 
 
-def list_layers(model: nn.Module, config: LayersConfig) -> list[Layer]:
+def list_layers(model: nn.Module, config: LayersConfig, group: int = GROUP) -> list[Layer]:
     """Every weighted layer, with whether it is pruned and why.
 
     Args:
         model: its quantizers, if it has some, make no difference.
         config: patterns that overrule the rule; `exclude` wins over `include`.
+        group: weights of a pattern's group, of which the reduction axis must be a multiple. Defaults to 4, for 2:4.
 
     Returns:
         The layers in the order of the network.
@@ -38,7 +39,7 @@ def list_layers(model: nn.Module, config: LayersConfig) -> list[Layer]:
     readers = {name for name, module in found.items() if isinstance(module, nn.MultiheadAttention)}
     for pattern in (*config.include, *config.exclude):
         _matches_some(pattern, found)
-    return [_layer(name, module, config, _inside(name, readers)) for name, module in found.items()]
+    return [_layer(name, module, config, _inside(name, readers), group) for name, module in found.items()]
 
 
 def _matches_some(pattern: str, names: Iterable[str]) -> None:
@@ -57,8 +58,8 @@ def _inside(name: str, readers: set[str]) -> bool:
     return any(name.startswith(reader + ".") for reader in readers)
 
 
-def _layer(name: str, module: nn.Module, config: LayersConfig, hidden: bool) -> Layer:
-    sparse, reason = _verdict(name, module, config, hidden)
+def _layer(name: str, module: nn.Module, config: LayersConfig, hidden: bool, group: int) -> Layer:
+    sparse, reason = _verdict(name, module, config, hidden, group)
     kind = next(kind.__name__ for kind in _KINDS if isinstance(module, kind)).replace("_ConvNd", _convolution(module))
     weight = weight_of(module)
     shape = [] if weight is None else list(weight.shape)
@@ -90,27 +91,28 @@ def sizes(module: nn.Module) -> tuple[int, int]:
     raise TypeError(type(module).__name__)
 
 
-def _verdict(name: str, module: nn.Module, config: LayersConfig, hidden: bool) -> tuple[bool, str]:
+def _verdict(name: str, module: nn.Module, config: LayersConfig, hidden: bool, group: int) -> tuple[bool, str]:
     if isinstance(module, nn.MultiheadAttention) or hidden:
         return False, "nn.MultiheadAttention reads its weights itself, without its layers"
     if any(fnmatchcase(name, pattern) for pattern in config.exclude):
         return False, "excluded by the recipe"
     outputs, reduction = sizes(module)
     if any(fnmatchcase(name, pattern) for pattern in config.include):
-        return _included(name, reduction)
+        return _included(name, reduction, group)
     if getattr(module, "groups", 1) > 1:
         return False, f"a grouped convolution ({getattr(module, 'groups', 1)} groups)"
     if outputs % OUTPUTS:
         return False, f"its {outputs} outputs are no multiple of {OUTPUTS}"
-    if reduction % REDUCTION:
-        return False, f"its reduction axis of {reduction} is no multiple of {REDUCTION}"
+    for multiple in (REDUCTION, group):
+        if reduction % multiple:
+            return False, f"its reduction axis of {reduction} is no multiple of {multiple}"
     return True, f"{outputs} outputs, reduction axis of {reduction}"
 
 
-def _included(name: str, reduction: int) -> tuple[bool, str]:
-    if reduction % GROUP:
+def _included(name: str, reduction: int, group: int) -> tuple[bool, str]:
+    if reduction % group:
         raise UserError(
-            f"This layer can't be pruned to 2:4: its reduction axis of {reduction} is no multiple of {GROUP}.",
+            f"This layer can't be pruned in groups of {group}: its reduction axis of {reduction} is no multiple of it.",
             where=f"training: layers: include: {name}",
             fix="Take it out of `include`.",
         )

@@ -44,7 +44,7 @@ def refuse_training(model: nn.Module, stages: Iterable[TrainConfig]) -> None:
         UserError: a stage would train it anew or prune it.
     """
     for train in stages:
-        if given_quantizers(model) and (train.stage == "sparse" or (train.stage == "dense" and train.epochs)):
+        if given_quantizers(model) and (train.stage == "sparse" or (train.stage == "dense" and train.total_epochs)):
             raise UserError(
                 f"This network comes with quantizers, and a {train.stage} stage comes before quantization.",
                 where="training", fix="Prune and train it first and quantize it then, or leave the stage out.",

@@ -7,27 +7,44 @@ continued from a checkpoint ends with the very weights of one that was never sto
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from ..common import console
 from . import checkpoint
+from .average import Average
 from .checks import check_loss
 from .config import OptimizerConfig
 from .evaluate import evaluate
 from .loaders import Data
-from .masks import MaskKeeper
 from .objective import Objective, placed
 from .optim import learning_rate, make_optimizer, set_rate
+from .precision import Precision, load_scaler_state, make_accelerator, scaler_state
+from .pruning.masker import Fixed, Masker
+from .schedule import Schedule, phase_of
 from .seeds import seed_all
 
 Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a stage.
+
+    Attributes:
+        epochs: passes over the training set; 0 leaves the phase out.
+        optimizer: hyper-parameters; the schedule is over this phase's steps.
+        data: what it trains and is measured on, or None for the stage's own.
+    """
+
+    epochs: int
+    optimizer: OptimizerConfig
+    data: Data | None = None
 
 
 @dataclass(frozen=True)
@@ -36,21 +53,28 @@ class Plan:
 
     Attributes:
         stage: its name, for people and for the random states.
-        epochs: passes over the training set; 0 only evaluates.
-        optimizer: hyper-parameters.
+        phases: at least one; each begins with a fresh optimizer.
         seed: the recipe's.
         key: hash of everything that goes in; a checkpoint with another key is not used.
         objective: reads the batches and gives the loss.
-        masks: 2:4 masks by parameter name, held through all steps. Defaults to none.
+        masker: holds the zeros in the weights. Defaults to one that prunes nothing.
+        precision: of the arithmetic in training; what is measured is FP32. Defaults to `fp32`.
+        average: decay of the moving average that is measured and stays in the end, or None for the weights themselves.
     """
 
     stage: str
-    epochs: int
-    optimizer: OptimizerConfig
+    phases: Sequence[Phase]
     seed: int
     key: str
     objective: Objective
-    masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    masker: Masker = field(default_factory=Fixed)
+    precision: Precision = "fp32"
+    average: float | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Of all phases."""
+        return sum(phase.epochs for phase in self.phases)
 
 
 def fit(model: nn.Module, data: Data, plan: Plan, folder: Path) -> tuple[Metrics, list[Metrics]]:
@@ -70,30 +94,46 @@ def fit(model: nn.Module, data: Data, plan: Plan, folder: Path) -> tuple[Metrics
 class _Loop:
     def __init__(self, model: nn.Module, data: Data, plan: Plan, folder: Path) -> None:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-        self.accelerator, self.data, self.plan, self.folder = Accelerator(), data, plan, folder
+        self.accelerator, self.data, self.plan, self.folder = make_accelerator(plan.precision), data, plan, folder
         self.format = _memory_format(model)
-        self.bare = placed(model, self.accelerator.device, self.format)
-        keeper = MaskKeeper(self.bare, plan.masks)
-        keeper.apply()
-        optimizer = make_optimizer(self.bare, plan.optimizer)
-        keeper.attach(optimizer)
-        self.model, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
+        self.model = placed(model, self.accelerator.device, self.format)
+        self._begin(plan.phases[phase_of([phase.epochs for phase in plan.phases], 0)])
+        self.average = None if plan.average is None else Average(self.model, plan.average)
         plan.objective.place(self.accelerator.device, self.format)
+
+    def _begin(self, phase: Phase) -> None:
+        self.phase = phase
+        optimizer = make_optimizer(self.model, phase.optimizer)
+        self.plan.masker.attach(self.model, optimizer)
+        self.optimizer = self.accelerator.prepare(optimizer)
+
+    @property
+    def _now(self) -> Data:
+        return self.phase.data or self.data
 
     def run(self) -> tuple[Metrics, list[Metrics]]:
         done, history = self._resume()
         if done < self.plan.epochs:
-            length = _length(self.data.train)
-            with console.progress(f"train {self.plan.stage}", (self.plan.epochs - done) * length) as advance:
-                self._evaluate(done, batches=1)  # what is wrong with it shows before the first epoch
-                for epoch in range(done + 1, self.plan.epochs + 1):
-                    start = time.perf_counter()
-                    history.append(self._epoch(epoch, length, advance))
-                    self._save(epoch, history)
-                    console.log(self._line(history[-1], time.perf_counter() - start))
+            self._train(done, history)
         last = {name: history[-1][name] for name in ("accuracy", "loss")} if history else self._evaluate(0)
-        placed(self.bare, torch.device("cpu"), torch.contiguous_format)
+        if self.average:
+            self.average.hold(self.plan.masker.masks)
+            self.average.settle()
+        placed(self.model, torch.device("cpu"), torch.contiguous_format)
         return last, history
+
+    def _train(self, done: int, history: list[Metrics]) -> None:
+        schedule = Schedule.of([(phase.epochs, phase.data or self.data) for phase in self.plan.phases])
+        with console.progress(f"train {self.plan.stage}", schedule.steps - schedule.before(done + 1)) as advance:
+            self._evaluate(done, batches=1)  # what is wrong with it shows before the first epoch
+            for epoch in range(done + 1, self.plan.epochs + 1):
+                start = time.perf_counter()
+                phase = self.plan.phases[schedule.phase(epoch)]
+                if phase is not self.phase:
+                    self._begin(phase)
+                history.append(self._epoch(epoch, schedule, advance))
+                self._save(epoch, history)
+                console.log(self._line(history[-1], time.perf_counter() - start))
 
     def _line(self, entry: Metrics, seconds: float) -> str:
         told = f"train loss {entry['train_loss']:.4f}, accuracy {entry['accuracy']:.4f}, {seconds:.1f} s"
@@ -103,43 +143,61 @@ class _Loop:
         found = checkpoint.load(self.folder, self.plan.key)
         if found is None:
             return 0, []
-        checkpoint.unpack(found.tensors, self.bare, self.optimizer)
-        self.plan.objective.load_state(checkpoint.part(found.tensors, "objective"))
+        phase = self.plan.phases[phase_of([phase.epochs for phase in self.plan.phases], found.epoch)]
+        if phase is not self.phase:
+            self._begin(phase)
+        checkpoint.unpack(found.tensors, self.model, self.optimizer)
+        for name, part in self._parts().items():
+            part.load_state(checkpoint.part(found.tensors, name))
+        load_scaler_state(self.accelerator, checkpoint.part(found.tensors, "scaler"))
         console.say(f"train {self.plan.stage}: continuing after epoch {found.epoch} of {self.plan.epochs}")
         return found.epoch, found.history
 
+    def _parts(self) -> dict[str, checkpoint.Stateful]:
+        parts: dict[str, checkpoint.Stateful] = {"objective": self.plan.objective, "masker": self.plan.masker}
+        return parts | ({"average": self.average} if self.average else {})
+
     def _save(self, epoch: int, history: list[Metrics]) -> None:
-        tensors = checkpoint.pack(self.bare, self.optimizer)
-        tensors |= {f"objective/{name}": tensor for name, tensor in self.plan.objective.state().items()}
+        tensors = checkpoint.pack(self.model, self.optimizer)
+        for part, held in self._parts().items():
+            tensors |= {f"{part}/{name}": tensor for name, tensor in held.state().items()}
+        tensors |= {f"scaler/{name}": tensor for name, tensor in scaler_state(self.accelerator).items()}
         checkpoint.save(self.folder, self.plan.key, checkpoint.Checkpoint(epoch, tensors, history))
 
-    def _epoch(self, epoch: int, length: int, advance: Callable[[int], None]) -> Metrics:
-        seed_all(self.plan.seed, self.plan.stage, epoch, self.data.train)
+    def _epoch(self, epoch: int, schedule: Schedule, advance: Callable[[int], None]) -> Metrics:
+        seed_all(self.plan.seed, self.plan.stage, epoch, self._now.train)
         self.model.train()
         self.plan.objective.start(epoch)
-        losses, rate = [], 0.0
-        for index, inputs, targets in self.plan.objective.batches(self.data.train):
-            rate = learning_rate(self.plan.optimizer, (epoch - 1) * length + index, self.plan.epochs * length)
+        losses, rate, before = [], 0.0, schedule.before(epoch)
+        for index, inputs, targets in self.plan.objective.batches(self._now.train):
+            rate = learning_rate(self.phase.optimizer, *schedule.place(epoch, index))
             set_rate(self.optimizer, rate)
+            self.plan.masker.step(before + index, schedule.steps)
             losses.append(self._step(inputs, targets, epoch, index))
+            if self.average:
+                self.average.update(before + index)
             advance(1)
         return {"epoch": epoch, "train_loss": sum(losses) / len(losses), **self._evaluate(epoch), "lr": rate}
 
     def _evaluate(self, epoch: int, batches: int | None = None) -> Metrics:
         stage = f"{self.plan.stage}, epoch {epoch}"
-        metrics = evaluate(self.model, self.data.val, batches=batches, stage=stage)
+        if self.average:
+            self.average.hold(self.plan.masker.masks)
+        with self.average.applied() if self.average else nullcontext():
+            metrics = evaluate(self.model, self._now.val, batches=batches, stage=stage)
         return {"loss": metrics["loss"], "accuracy": metrics["accuracy"]}
 
     def _step(self, inputs: torch.Tensor, targets: torch.Tensor, epoch: int, index: int) -> float:
         inputs, targets = inputs.to(self.accelerator.device), targets.to(self.accelerator.device)
         if inputs.ndim == 4:
             inputs = inputs.to(memory_format=self.format)
-        loss = self.plan.objective(self.model, inputs, targets, f"train loader, batch {index}")
+        with self.accelerator.autocast():
+            loss = self.plan.objective(self.model, inputs, targets, f"train loader, batch {index}")
         check_loss(loss, epoch, index)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        if self.plan.optimizer.clip is not None:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.plan.optimizer.clip)
+        if self.phase.optimizer.clip is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.phase.optimizer.clip)
         self.optimizer.step()
         return float(loss.detach())
 
@@ -149,11 +207,4 @@ def _memory_format(model: nn.Module) -> torch.memory_format:
     return torch.channels_last if plain else torch.contiguous_format
 
 
-def _length(loader: Any) -> int:
-    try:
-        return len(loader)
-    except TypeError:
-        return sum(1 for _ in loader)
-
-
-__all__ = ["Metrics", "Plan", "fit"]
+__all__ = ["Metrics", "Phase", "Plan", "fit"]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..common.bundle import Layer
+from ..common.errors import UserError
 from .eligibility import GROUP, reduction_axis, weight_of
+from .pruning.pattern import Grouped
 
 KEPT = 2
+_TWO_FOUR = Grouped(KEPT, GROUP)
 
 
 def two_four_mask(weight: torch.Tensor, axis: int) -> torch.Tensor:
@@ -26,11 +30,7 @@ def two_four_mask(weight: torch.Tensor, axis: int) -> torch.Tensor:
 
     Source: Mishra et al., "Accelerating Sparse Deep Neural Networks", arXiv 2104.08378.
     """
-    moved = weight.detach().abs().movedim(axis, -1)
-    groups = moved.reshape(-1, GROUP)
-    order = groups.sort(dim=1, descending=True, stable=True).indices[:, :KEPT]
-    mask = torch.zeros_like(groups, dtype=torch.bool).scatter_(1, order, True)
-    return mask.view(moved.shape).movedim(-1, axis).contiguous()
+    return _TWO_FOUR.mask(weight.abs(), axis)
 
 
 def is_two_four(weight: torch.Tensor, axis: int) -> bool:
@@ -63,35 +63,90 @@ class MaskKeeper:
     """Holds masked weights at zero through any optimizer, weight averaging and resume.
 
     Attach it to the optimizer: gradients are masked before each step, so that momentum gathers nothing there, and
-    weights after it.
+    weights after it. As with NVIDIA's ASP this happens inside the step: what clips gradients before it sees those of
+    pruned weights too. An optimizer that is given a closure, as LBFGS must be, gets masked gradients from every call.
 
     Args:
         model: the network, or a wrapper such as `torch.optim.swa_utils.AveragedModel`.
         masks: bool by parameter name; names may lack the wrapper's prefix.
+
+    Attributes:
+        masks: by name, on the weights' devices; changed in place, they count from the next call on.
+        weights: by the same names.
     """
 
     def __init__(self, model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
         parameters = dict(model.named_parameters())
-        self._pairs = [(_named(parameters, name), mask) for name, mask in masks.items()]
-        self._pairs = [(weight, mask.to(weight.device)) for weight, mask in self._pairs]
+        self.weights = {name: _named(parameters, name) for name in masks}
+        self.masks = {name: mask.to(self.weights[name].device) for name, mask in masks.items()}
 
     @torch.no_grad()
     def mask_gradients(self) -> None:
         """Zero the gradients of pruned weights."""
-        for weight, mask in self._pairs:
+        for name, weight in self.weights.items():
             if weight.grad is not None:
-                weight.grad.mul_(mask)
+                weight.grad.mul_(self.masks[name])
 
     @torch.no_grad()
     def apply(self) -> None:
         """Zero the pruned weights."""
-        for weight, mask in self._pairs:
-            weight.masked_fill_(~mask, 0.0)
+        for name, weight in self.weights.items():
+            weight.masked_fill_(~self.masks[name], 0.0)
 
     def attach(self, optimizer: torch.optim.Optimizer) -> None:
         """Do both around every step of `optimizer`."""
-        optimizer.register_step_pre_hook(lambda *_: self.mask_gradients())
+        optimizer.register_step_pre_hook(self._before)
         optimizer.register_step_post_hook(lambda *_: self.apply())
+
+    def _before(self, _optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.mask_gradients()
+        closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+        if closure is None:
+            return None
+        return (args[0], self._masked(closure)), {}
+
+    def _masked(self, closure: Callable[[], Any]) -> Callable[[], Any]:
+        def masked() -> Any:
+            self.apply()
+            loss = closure()
+            self.mask_gradients()
+            return loss
+
+        return masked
+
+
+@contextmanager
+def pruned(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """The network is masked while the block runs, and gets its weights back."""
+    keeper = MaskKeeper(model, masks)
+    kept = {name: weight.detach().clone() for name, weight in keeper.weights.items()}
+    keeper.apply()
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, weight in keeper.weights.items():
+                weight.copy_(kept[name])
+
+
+def fit_masks(model: nn.Module, masks: Mapping[str, torch.Tensor], where: str) -> None:
+    """Refuse masks that are not those of this very network's weights.
+
+    Raises:
+        UserError: a name or shape is not the network's, or a weight that is not zero would be pruned.
+    """
+    parameters = dict(model.named_parameters())
+    for name, mask in masks.items():
+        weight = parameters.get(name)
+        if weight is None:
+            what = f"the network has no weight called {name}"
+        elif weight.shape != mask.shape:
+            what = f"{name} is {tuple(weight.shape)} in the network and {tuple(mask.shape)} in the masks"
+        elif bool(weight.detach()[~mask].any()):
+            what = f"weights of {name} that they prune are not zero"
+        else:
+            continue
+        raise UserError(f"These masks are another model's: {what}.", where=where, fix="Run the sparse stage again.")
 
 
 def _named(parameters: Mapping[str, Any], name: str) -> nn.Parameter:
@@ -101,4 +156,4 @@ def _named(parameters: Mapping[str, Any], name: str) -> nn.Parameter:
     raise KeyError(f"no parameter called {name}")
 
 
-__all__ = ["MaskKeeper", "found_masks", "is_two_four", "magnitude_masks", "two_four_mask"]
+__all__ = ["MaskKeeper", "fit_masks", "found_masks", "is_two_four", "magnitude_masks", "pruned", "two_four_mask"]

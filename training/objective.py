@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,17 @@ class Objective(Protocol):
 
     def place(self, device: torch.device, memory_format: torch.memory_format) -> None:
         """Move what it holds to where the network is trained; told once, before all else."""
+
+    def check(self, model: nn.Module, loader: Iterable[Any]) -> None:
+        """What can be found wrong on the first batch is said before any training.
+
+        Args:
+            model: as it will be trained; its mode is kept.
+            loader: the train loader.
+
+        Raises:
+            UserError: something is.
+        """
 
     def start(self, epoch: int) -> None:
         """An epoch, counted from 1, begins."""
@@ -54,20 +65,26 @@ class Supervised:
     """Cross-entropy with the labels, mixed with a teacher's answers where there is a teacher.
 
     Args:
-        label_smoothing: 0 to 1. Defaults to 0.
+        label_smoothing: 0 to 1, for all epochs or for each one. Defaults to 0.
         distiller: adds the teacher's term. Defaults to none.
     """
 
-    def __init__(self, label_smoothing: float = 0.0, distiller: Distiller | None = None) -> None:
+    def __init__(self, label_smoothing: float | Sequence[float] = 0.0, distiller: Distiller | None = None) -> None:
         self.label_smoothing, self.distiller = label_smoothing, distiller
+        self._smoothing = 0.0
 
     def place(self, device: torch.device, memory_format: torch.memory_format) -> None:
         """Move the teacher."""
         if self.distiller:
             placed(self.distiller.teacher, device, memory_format)
 
+    def check(self, model: nn.Module, loader: Iterable[Any]) -> None:
+        """The loop's own checks say it all."""
+
     def start(self, epoch: int) -> None:
-        """Gathers nothing."""
+        """Takes the epoch's label smoothing."""
+        given = self.label_smoothing
+        self._smoothing = given if isinstance(given, float | int) else given[epoch - 1]
 
     def batches(self, loader: Iterable[Any]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
         """Pairs of inputs and labels, checked."""
@@ -76,7 +93,7 @@ class Supervised:
     def __call__(self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> torch.Tensor:
         """The mixed loss."""
         logits = logits_for(model, inputs, targets, where).float()
-        loss = F.cross_entropy(logits, targets.long(), label_smoothing=self.label_smoothing)
+        loss = F.cross_entropy(logits, targets.long(), label_smoothing=self._smoothing)
         return self.distiller(loss, logits, inputs, where) if self.distiller else loss
 
     def state(self) -> dict[str, torch.Tensor]:

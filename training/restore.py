@@ -98,8 +98,15 @@ def _damaged(path: Path, error: ValidationError) -> UserError:
 
 
 def read_masks(folder: Path) -> dict[str, torch.Tensor]:
-    """The 2:4 masks by parameter name; none where the folder has no file of them."""
+    """The masks by parameter name; none where the stage had nothing to prune.
+
+    Raises:
+        UserError: there is a table of layers that were pruned, and no file of masks.
+    """
     path = folder / MASKS
+    if not path.is_file() and (folder / LAYERS).is_file() and any(layer.sparse for layer in read_layers(folder)):
+        raise UserError("The masks of this pruned network are missing: nothing would hold its zeros.",
+                        where=str(path), fix="Run the stage again that leaves this file.")
     return {name: mask.bool() for name, mask in read_tensors(path).items()} if path.is_file() else {}
 
 

@@ -12,17 +12,21 @@ from ..common import files
 from ..common.bundle import Layer
 from ..common.errors import UserError
 from . import checkpoint
-from .config import DataConfig, ModelConfig, TrainConfig
+from .config import DataConfig, ModelConfig, PhaseConfig, TrainConfig
 from .distill import Distiller
-from .eligibility import list_layers
 from .evaluate import evaluate, say_metrics
 from .factory import build_data, build_model
 from .given import refuse_training
 from .loaders import Data
-from .loop import Metrics, Plan, fit
-from .masks import MaskKeeper, magnitude_masks
-from .objective import Objective, Supervised
+from .loop import Metrics, Phase, Plan, fit
+from .masks import fit_masks, pruned
+from .objective import Objective, Supervised, placed
+from .precision import device
+from .pruning.choose import choose, described, make_masker
+from .pruning.masker import Fixed, Masker
+from .pruning.pattern import pattern_of
 from .restore import (
+    MASKS,
     METRICS,
     RANGES,
     WEIGHTS,
@@ -65,10 +69,10 @@ class StageRequest:
 def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     """Run one stage and leave `weights.safetensors` and `metrics.json` in `folder`.
 
-    A sparse stage prunes in one shot and retrains; it leaves `masks.safetensors` and `layers.json` too, and the
-    accuracy before retraining in its metrics. A qat stage keeps the masks and ranges that it is given. A run of the
-    same stage whose checkpoint is there is continued from its last epoch; after the last one nothing is trained and
-    the same files are written again. The checkpoint stays until `forget` is called.
+    A sparse stage prunes by its method and retrains; it leaves `masks.safetensors` and `layers.json` too, and the
+    accuracy of pruning at once, before retraining, in its metrics. A qat stage keeps the masks and ranges that it is
+    given. A run of the same stage whose checkpoint is there is continued from its last epoch; after the last one
+    nothing is trained and the same files are written again. The checkpoint stays until `forget` is called.
 
     Args:
         request: what to do.
@@ -84,10 +88,12 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
         folder.mkdir(parents=True, exist_ok=True)
     data = build_data(request.data)
     network = _network(request)
-    masks, layers = _masks(request, network)
-    extra = _one_shot(network, data, masks) if request.train.stage == "sparse" else {}
-    plan = _plan(request, masks)
+    masker, layers, extra = _pruning(request, network, data)
+    plan = _plan(request, masker)
     metrics, history = fit(network, data, plan, folder)
+    masks = {name: mask.cpu() for name, mask in masker.masks.items()}
+    if request.train.stage == "sparse":
+        layers = described(network, layers, masks, pattern_of(request.train).text)
     _write(request, folder, network, masks, layers)
     plan.objective.finish(folder)
     files.write_json(folder / METRICS, {**metrics, **extra, "history": history})
@@ -113,43 +119,50 @@ def _network(request: StageRequest) -> nn.Module:
     return network
 
 
-def _masks(request: StageRequest, network: nn.Module) -> tuple[dict[str, torch.Tensor], list[Layer]]:
+def _pruning(request: StageRequest, network: nn.Module, data: Data) -> tuple[Masker, list[Layer], Metrics]:
     if request.train.stage == "sparse":
-        layers = list_layers(network, request.train.layers)
-        if not any(layer.sparse for layer in layers):
-            raise UserError(
-                "No layer of this network can be pruned to 2:4.",
-                where="training: sparse",
-                fix="Widths must be multiples of 16; or name layers in `layers: include`.",
-            )
-        return magnitude_masks(network, layers), layers
+        placed(network, device(), torch.contiguous_format)
+        rule, layers = choose(network, request.train, data.calibration)
+        masks = rule.masks(network)
+        return make_masker(request.train, rule, masks), layers, _one_shot(network, data, masks)
     if request.train.stage == "qat" and request.student:
-        return read_masks(request.student), read_layers(request.student)
-    return {}, []
+        masks = read_masks(request.student)
+        fit_masks(network, masks, str(request.student / MASKS))
+        return Fixed(masks), read_layers(request.student), {}
+    return Fixed(), [], {}
 
 
 def _one_shot(network: nn.Module, data: Data, masks: dict[str, torch.Tensor]) -> Metrics:
-    MaskKeeper(network, masks).apply()
-    metrics = evaluate(network, data.val, stage="sparse, before retraining")
+    with pruned(network, masks):
+        metrics = evaluate(network, data.val, stage="sparse, before retraining")
     say_metrics("pruned, before retraining", metrics)
     return {"one_shot_accuracy": metrics["accuracy"]}
 
 
-def _plan(request: StageRequest, masks: dict[str, torch.Tensor]) -> Plan:
+def _plan(request: StageRequest, masker: Masker) -> Plan:
     train = request.train
+    phases = [Phase(one.epochs, one.optimizer, build_data(one.data) if one.data else None) for one in _phases(train)]
+    return Plan(
+        train.stage, phases, request.seed, request.key, _objective(request), masker, train.precision, train.average
+    )
+
+
+def _phases(train: TrainConfig) -> list[PhaseConfig]:
+    if train.phases:
+        return train.phases
     assert train.epochs is not None, "the pipeline resolves epochs"
     assert train.optimizer is not None, "the pipeline resolves the optimizer"
-    return Plan(train.stage, train.epochs, train.optimizer, request.seed, request.key, _objective(request), masks)
+    return [PhaseConfig(epochs=train.epochs, optimizer=train.optimizer)]
 
 
 def _objective(request: StageRequest) -> Objective:
     train = request.train
-    assert train.optimizer is not None, "the pipeline resolves the optimizer"
+    smoothing = [phase.optimizer.label_smoothing for phase in _phases(train) for _ in range(phase.epochs)]
     distiller = None
     if train.distill and request.teacher:
         teacher = load_stage(request.model, request.teacher)
         distiller = Distiller(teacher, train.distill.weight, train.distill.temperature)
-    return Supervised(train.optimizer.label_smoothing, distiller)
+    return Supervised(smoothing, distiller)
 
 
 def _write(

@@ -1,0 +1,1 @@
+"""Which weights are pruned and when: patterns, scores, sensitivity, and the maskers that hold them in training."""
