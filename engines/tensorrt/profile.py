@@ -23,14 +23,14 @@ from ..samples import batch_of
 from . import doubts
 from .arms import own_arm
 from .capabilities import capabilities
-from .given import take
 from .inspect import LAYERS
 from .inspector import parse
 from .join import join
 from .layer_times import layer_times
+from .loading import fitting, load_arms, run, warn_of_room
 from .made_up import random_batch
 from .onnx_file import build_onnx
-from .plan import Opened, open_plan, read_plan
+from .plan import read_plan
 from .ports import Ports
 from .rebuilds import Rebuilds, rebuild
 from .runner import TensorRTRunner
@@ -65,16 +65,19 @@ def profile_arms(
     _check_gate(config, [own_arm(built), *config.gpu.arms])
     reference = source.arrays(bundles.REFERENCE, "inputs")
     with ExitStack() as held:
-        engine = _runner(read_plan(folder / record.engine, record, trust=trust), held)
+        plan = folder / record.engine
+        engine = run(read_plan(plan, record, trust=trust), plan, held)
         for batch in config.batch:
-            take(engine.ports, batch_of(reference, batch))
+            engine.take(batch_of(reference, batch))
+        warn_of_room(engine, plan, len({own_arm(built), *config.gpu.arms}), config.gpu)
         found = rebuild(folder, record, source, built, config.gpu)
         _check_baseline(config, found, own_arm(built))
-        arms = _load(found, {folder / record.engine: engine}, built, held)
-        measured = run_session(arms, partial(batch_of, reference), config)
+        with fitting(found):
+            arms = load_arms(found, {plan: engine}, built, held)
+            measured = run_session(arms, partial(batch_of, reference), config)
         shares = _shares(engine, batch_of(reference, config.batch[0]))
         shapes = _dynamic(engine.ports, batch_of(reference, config.batch[0]))
-    check = trtexec_check(folder / record.engine, shapes, measured.latencies[0], config.seconds, spin=config.gpu.spin)
+    check = trtexec_check(plan, shapes, measured.latencies[0], config.seconds, spin=config.gpu.spin)
     told = [
         *doubts.of_builds(found.builds, config.gpu.rebuilds, record.layers, list(found.plans)),
         *doubts.of_settings(config.gpu, built, config.batch), *_doubts(measured), *doubts.of_second_opinion(check),
@@ -107,10 +110,10 @@ def profile_plan(
     with ExitStack() as held:
         plain = path.suffix == ".onnx"
         opened = build_onnx(path, config.batch, options, shapes) if plain else read_plan(path, None, trust=trust)
-        engine = _runner(opened, held)
+        engine = run(opened, path, held)
         make: Inputs = partial(random_batch, engine.ports, shapes=shapes)
         for batch in config.batch:
-            take(engine.ports, make(batch))
+            engine.take(make(batch))
         measured = run_session({path.stem: [engine]}, make, config)
         shares = _shares(engine, make(config.batch[0]))
     return _record(config, measured).model_copy(update={"layer_shares": shares, "warnings": _warn(_doubts(measured))})
@@ -143,21 +146,6 @@ def _check_baseline(config: ProfileConfig, found: Rebuilds, own: str) -> None:
         raise MissingError(f"The GPU was short of memory in every build of {first}, which the gate on the speed-up "
                            "compares with.", where="profile.min_speedup",
                            fix=f"{advice(device()).memory} and profile again.")
-
-
-def _load(
-    found: Rebuilds, loaded: Mapping[Path, TensorRTRunner], options: TensorRTConfig, held: ExitStack
-) -> dict[str, list[TensorRTRunner]]:
-    """All builds of all arms, but for what is loaded already; they were built here, or checked to have been."""
-    return {
-        arm: [loaded[path] if path in loaded else _runner(open_plan(path.read_bytes(), options, str(path)), held)
-              for path in paths]
-        for arm, paths in found.plans.items()
-    }
-
-
-def _runner(opened: Opened, held: ExitStack) -> TensorRTRunner:
-    return held.enter_context(TensorRTRunner(opened.engine, log=opened.log, keep=opened.keep))
 
 
 def _shares(engine: TensorRTRunner, inputs: Arrays) -> dict[str, float]:

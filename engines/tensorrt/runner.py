@@ -14,7 +14,7 @@ from ..cuda.api import call
 from ..finite import refuse_nan
 from .bound import Source
 from .context import Heard
-from .given import stream_of, take
+from .given import Given, stream_of, take
 from .lane import Lane
 from .logger import Log
 from .ports import ports_of
@@ -68,6 +68,15 @@ class TensorRTRunner:
         return next((port.shape[0] for port in self.ports.inputs.values() if port.shape), None)
 
     @property
+    def working_bytes(self) -> int:
+        """Memory of the GPU that each inference in flight works in, without inputs and outputs.
+
+        Raises:
+            ValueError: the runner is closed.
+        """
+        return int(self._open().engine.device_memory_size_v2)
+
+    @property
     def graph_fallback(self) -> str | None:
         """Why no CUDA graph is used, though asked for; None as long as they are."""
         return next((lane.graph_fallback for lane in list(self._lanes.values()) if lane.graph_fallback), None)
@@ -95,11 +104,19 @@ class TensorRTRunner:
             CudaError: CUDA or TensorRT failed.
             ValueError: the runner is closed.
         """
-        given = take(self.ports, inputs, self._where)
+        given = self.take(inputs)
         if self._check:
             refuse_nan({name: value for name, value in given.items() if isinstance(value, np.ndarray)})
         theirs = stream_of(stream) if stream is not None else None
         return self._lane().infer(given, theirs)
+
+    def take(self, inputs: Mapping[str, Any]) -> dict[str, Given]:
+        """The inputs as the engine takes them, in its order; nothing is copied.
+
+        Raises:
+            UserError: as `infer` does.
+        """
+        return take(self.ports, inputs, self._where)
 
     def prepare(self, inputs: Mapping[str, np.ndarray[Any, Any]], lanes: int = 1) -> Prepared:
         """One batch laid out for a stopwatch, with contexts and memory apart from those of `infer`.
@@ -111,7 +128,7 @@ class TensorRTRunner:
         Raises:
             As `infer` does.
         """
-        made = Prepared(self._open(), take(self.ports, inputs, self._where), lanes)
+        made = Prepared(self._open(), self.take(inputs), lanes)
         with self._lock:
             self._prepared = [*(one for one in self._prepared if not one.closed), made]
         return made

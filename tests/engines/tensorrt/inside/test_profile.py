@@ -334,6 +334,28 @@ def test_a_batch_that_the_engine_refuses_is_said_before_anything_is_built(profil
 
 
 @pytest.mark.one_release
+def test_what_the_engine_refuses_names_its_file(profile, folder):
+    with pytest.raises(UserError, match=r"engine\.plan: .*batch of 65"):
+        profile(batch=[65])
+    with pytest.raises(UserError, match=r"engine\.plan: .*batch of 65"):
+        profile_plan(folder / "engine.plan", ProfileConfig(batch=[65]), TensorRTConfig(), {})
+
+
+@pytest.mark.one_release
+def test_builds_that_may_not_fit_at_once_are_said_before_and_what_helps(profile, cuda, trt, capsys):
+    cuda.memory_bytes = 5 << 20
+    with pytest.raises(MissingError, match=r"The 12 builds .* don't fit at once.*--arm.*--rebuilds"):
+        profile()
+    said = capsys.readouterr().err
+    assert "All 12 builds are loaded at once, which takes 12 MiB" in said
+    assert "5 MiB of the GPU's memory are free" in said
+    assert len(trt.double.builds) == 12  # they are kept: fewer can be profiled at once
+    assert profile(gpu={"rebuilds": 2, "arms": [OWN, OFF]}).latencies
+    assert len(trt.double.builds) == 12
+    assert "at once" not in capsys.readouterr().err
+
+
+@pytest.mark.one_release
 def test_other_batches_than_the_one_it_was_tuned_for_are_said(profile):
     record = profile(batch=[1, 8], gpu={"rebuilds": 1, "arms": [OWN]})
     assert [latency.batch for latency in record.latencies] == [1, 8]
