@@ -125,3 +125,12 @@ def newest() -> Release:
 
 def pytest_configure(config) -> None:
     config.addinivalue_line("markers", "one_release: an inside test that runs on the newest release only")
+
+
+def pytest_collection_modifyitems(config, items) -> None:
+    """Inside, what is marked `one_release` runs on the newest one alone."""
+    if os.environ.get(INSIDE, NEWEST) == NEWEST:
+        return
+    left = [item for item in items if item.get_closest_marker("one_release")]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]

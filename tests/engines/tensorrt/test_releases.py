@@ -11,6 +11,7 @@ By hand, for one inside test (the folders are there after the first run of this 
 """
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -38,6 +39,12 @@ def test_the_inside_tests_are_not_collected_without_bindings():
     command = [sys.executable, "-m", "pytest", str(INSIDE.parent), "-q", "--collect-only", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert "inside/" not in done.stdout
+
+
+def test_the_newest_release_is_named_in_one_place():
+    room = Path(__file__).parent
+    named = [path.name for path in room.rglob("*.py") if re.search(r"\bNEWEST\b.* = ", path.read_text())]
+    assert named == ["conftest.py"]
 
 
 @pytest.fixture

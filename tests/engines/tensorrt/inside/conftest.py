@@ -15,7 +15,6 @@ import pytest
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
-NEWEST = "11.4"
 
 
 class Forbidden(importlib.abc.MetaPathFinder):
@@ -40,15 +39,6 @@ def pytest_collection_finish(session):
     """What was imported is left alone by the garbage collector, which the stopwatch calls in every round."""
     gc.collect()
     gc.freeze()
-
-
-def pytest_collection_modifyitems(config, items):
-    """What is marked `one_release` runs on the newest one alone."""
-    if os.environ["TWOFOUR_TENSORRT_INSIDE"] == NEWEST:
-        return
-    left = [item for item in items if item.get_closest_marker("one_release")]
-    config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in left]
 
 
 @pytest.fixture(autouse=True)
