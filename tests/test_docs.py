@@ -1,10 +1,13 @@
 import importlib.util
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
 
+from twofour.engines.config import Arm
+from twofour.engines.records import Ratio
 from twofour.pipeline.complaints import inner_documents
 from twofour.pipeline.recipe import Recipe
 
@@ -24,6 +27,12 @@ def test_every_key_of_a_recipe_is_documented(model):
     text = (ROOT / "docs" / "recipe.md").read_text()
     for name, field in model.model_fields.items():
         assert re.search(rf"\b{field.alias or name}\b", text), f"{model.__name__}.{name} is not in docs/recipe.md"
+
+
+@pytest.mark.parametrize("name", [*get_args(Arm), *get_args(Ratio.model_fields["verdict"].annotation)])
+def test_every_arm_and_verdict_is_explained(name):
+    text = (ROOT / "docs" / "engines.md").read_text()
+    assert f"`{name}`" in text or f'"{name}"' in text
 
 
 def test_links_between_the_documents_lead_somewhere():
