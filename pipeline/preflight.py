@@ -49,11 +49,21 @@ def _try(recipe: Recipe) -> None:
     from ..training.checks import checked
     from ..training.factory import build_data, build_model
     from ..training.given import refuse_training
+    from ..training.precision import check_precision
+    from ..training.pruning.choose import eligible_layers
 
-    refuse_training(build_model(recipe.model), recipe.training)
+    network = build_model(recipe.model)
+    refuse_training(network, recipe.training)
+    for train in recipe.training:
+        check_precision(train.precision)
+        if train.stage == "sparse":
+            eligible_layers(network, train)
     data = build_data(recipe.data)
     for name in ("train", "val", "calibration"):
         next(iter(checked(getattr(data, name), name)))
+    for phase in (phase for train in recipe.training for phase in train.phases or []):
+        if phase.data:
+            next(iter(checked(build_data(phase.data).train, "train")))
 
 
 __all__ = ["preflight"]

@@ -62,6 +62,8 @@ def _check_phases(train: TrainConfig, where: str) -> None:
         raise ValueError(f"{where}.phases: each phase has its own epochs and optimizer; the stage can't have them too")
     if train.phases[-1].data is not None:
         raise ValueError(f"{where}.phases: the last phase trains on the recipe's own data, so it names none")
+    if train.total_epochs and not train.phases[-1].epochs:
+        raise ValueError(f"{where}.phases: the last phase needs an epoch at least: the stage is judged after it")
 
 
 def resolve(training: list[TrainConfig]) -> list[TrainConfig]:

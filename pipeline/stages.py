@@ -75,7 +75,8 @@ def train(context: Context, config: TrainConfig) -> Stage:
 
             forget(run / name)
 
-    inputs = context.training(*after, train=config.model_dump(mode="json"))
+    phases = [fingerprint.of_data(phase.data) for phase in config.phases or [] if phase.data]
+    inputs = context.training(*after, train=config.model_dump(mode="json"), phases=phases)
     return Stage(name, name, inputs, work, lambda run: _made(run, name), tidy)
 
 

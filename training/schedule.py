@@ -27,7 +27,8 @@ class Schedule:
         """From each phase's number of epochs and its data."""
         known: dict[int, int] = {}
         for _, data in phases:
-            known.setdefault(id(data), _length(data.train))
+            if id(data) not in known:
+                known[id(data)] = _length(data.train)
         return cls(tuple(epochs for epochs, _ in phases), tuple(known[id(data)] for _, data in phases))
 
     @property

@@ -6,6 +6,7 @@ import yaml
 from twofour.common.errors import UserError
 from twofour.pipeline.recipe import load
 
+DENSE = {"stage": "dense"}
 GOOD = {
     "name": "job",
     "model": {"factory": "twofour.training.models:tiny_resnet"},
@@ -25,6 +26,27 @@ def test_what_is_left_out_is_filled_in_by_the_rules_of_the_workflow(tmp_path):
     assert (sparse.method, sparse.epochs, sparse.optimizer) == ("asp", dense.epochs, dense.optimizer)
     assert (qat.method, qat.epochs) == ("qat", 1)
     assert qat.optimizer.lr == pytest.approx(0.002)
+
+
+def test_sparse_repeats_all_phases_of_dense_and_qat_fine_tunes_from_the_last(tmp_path):
+    phases = [{"epochs": 20, "optimizer": {"name": "adamw", "lr": 0.1}, "data": {"factory": "a:b"}},
+              {"epochs": 10, "optimizer": {"lr": 0.4}}]
+    path = write(tmp_path, training=[{"stage": "dense", "phases": phases}, {"stage": "sparse"}, {"stage": "qat"}])
+    dense, sparse, qat = load(path).resolved().training
+    assert sparse.phases == dense.phases
+    assert (sparse.epochs, sparse.optimizer, sparse.total_epochs) == (None, None, 30)
+    assert (qat.phases, qat.epochs, qat.optimizer.name) == (None, 3, "sgd")
+    assert qat.optimizer.lr == pytest.approx(0.004)
+    path.write_text(yaml.safe_dump(load(path).resolved().document()))
+    assert load(path).resolved().training == [dense, sparse, qat]
+    fewer = write(tmp_path, training=[{"stage": "dense", "phases": phases}, {"stage": "sparse", "epochs": 4}])
+    assert load(fewer).resolved().training[1].optimizer.lr == 0.4
+
+
+def test_yaml_s_idea_of_two_to_four_is_understood(tmp_path):
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace("stage: sparse", "stage: sparse\n  pattern: 2:4"))
+    assert load(path).training[1].pattern == "2:4"
 
 
 def test_a_resolved_recipe_reads_back_as_itself(tmp_path):
@@ -48,6 +70,18 @@ def test_a_resolved_recipe_reads_back_as_itself(tmp_path):
         ({"training": []}, "model.weights"),
         ({"training": [{"stage": "dense", "distill": {"teacher": "sparse"}}]}, "no earlier stage"),
         ({"training": [{"stage": "dense", "layers": {"exclude": ["stem"]}}]}, "only the sparse stage"),
+        ({"training": [{"stage": "dense", "pattern": "4:8"}]}, "training.0.pattern: only the sparse stage prunes"),
+        ({"training": [DENSE, {"stage": "sparse", "pattern": "4:4"}]}, "training.1.pattern: a pattern is `2:4`"),
+        ({"training": [DENSE, {"stage": "sparse", "sparsity": 0.9}]}, "training.1.sparsity: the pattern 2:4 says it"),
+        ({"training": [DENSE, {"stage": "sparse", "sr_ste": {"decay": 1}}]}, "training.1.sr_ste: the method of this"),
+        ({"training": [{"stage": "dense", "method": "gradual"}]}, "can't use 'gradual'"),
+        ({"training": [DENSE, {"stage": "sparse", "gradual": {"begin": 0.9}}]}, "training.1.gradual: begin must be"),
+        ({"training": [{"stage": "dense", "average": 1.0}]}, "training.0.average"),
+        ({"training": [{"stage": "dense", "precision": "int8"}]}, "training.0.precision"),
+        ({"training": [{"stage": "dense", "phases": []}]}, "training.0.phases"),
+        ({"training": [{"stage": "dense", "epochs": 1, "phases": [{"epochs": 1}]}]}, "own epochs and optimizer"),
+        ({"training": [{"stage": "dense", "phases": [{"epochs": 1}, {"epochs": 0}]}]}, "needs an epoch"),
+        ({"training": [{"stage": "dense", "phases": [{"epochs": 1, "data": {"factory": "a:b"}}]}]}, "it names none"),
         ({"engines": [{"backend": "onnxruntime"}, {"backend": "onnxruntime"}]}, "listed once"),
         ({"engines": [{"backend": "abacus"}]}, "engines.0.backend"),
         ({"engines": [{"backend": "onnxruntime", "rest": "fp16"}]}, "'rest' in 'engines.0'"),

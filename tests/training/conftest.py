@@ -24,7 +24,8 @@ def ask():
     def build(stage, epochs, student=None, teacher=None, key="key", **changes):
         distill = DistillConfig(teacher="dense") if teacher else None
         optimizer = OptimizerConfig(lr=0.05, **changes.pop("optimizer", {}))
-        train = TrainConfig(stage=stage, epochs=epochs, optimizer=optimizer, distill=distill)
+        said = {"stage": stage, "epochs": epochs, "optimizer": optimizer, "distill": distill, **changes.pop("said", {})}
+        train = TrainConfig(**said)
         asked = {"model": MODEL, "data": DATA, "train": train, "seed": 0, "key": key, **changes}
         return StageRequest(student=student, teacher=teacher, **asked)
 

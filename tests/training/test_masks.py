@@ -6,7 +6,16 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from twofour.common.bundle import Layer
-from twofour.training.masks import MaskKeeper, found_masks, is_two_four, magnitude_masks, two_four_mask
+from twofour.common.errors import UserError
+from twofour.training.masks import (
+    MaskKeeper,
+    fit_masks,
+    found_masks,
+    is_two_four,
+    magnitude_masks,
+    pruned,
+    two_four_mask,
+)
 
 
 def layer(name, sparse=True):
@@ -44,6 +53,8 @@ OPTIMIZERS = {
     "adamw": lambda p: torch.optim.AdamW(p, 0.1),
     "rmsprop": lambda p: torch.optim.RMSprop(p, 0.1),
     "rprop": lambda p: torch.optim.Rprop(p, 0.1),
+    "adagrad": lambda p: torch.optim.Adagrad(p, 0.1, weight_decay=0.1),
+    "adam": lambda p: torch.optim.Adam(p, 0.1, weight_decay=0.1, amsgrad=True),
 }
 
 
@@ -64,6 +75,70 @@ def test_masks_hold_through_any_optimizer(name):
     assert masks.keys() == {"0.weight"}
     assert not model[0].weight[~masks["0.weight"]].any()
     assert not torch.equal(model[0].weight, before)
+
+
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+@pytest.mark.parametrize("keyword", [True, False])
+def test_masks_hold_inside_the_steps_of_an_optimizer_with_a_closure(search, keyword):
+    torch.manual_seed(0)
+    model, inputs, seen = nn.Sequential(nn.Linear(16, 8)), torch.randn(32, 16), []
+    masks = magnitude_masks(model, [layer("0")])
+    optimizer = torch.optim.LBFGS(model.parameters(), 0.5, max_iter=5, line_search_fn=search)
+    keeper = MaskKeeper(model, masks)
+    keeper.apply()
+    keeper.attach(optimizer)
+
+    def closure():
+        optimizer.zero_grad()
+        seen.append(bool(model[0].weight[~masks["0.weight"]].any()))
+        loss = (model(inputs) - inputs[:, :8]).square().mean()
+        loss.backward()
+        return loss
+
+    first = closure().item()
+    for _ in range(3):
+        optimizer.step(closure=closure) if keyword else optimizer.step(closure)
+    assert not any(seen)
+    assert not model[0].weight[~masks["0.weight"]].any()
+    assert closure().item() < 0.7 * first
+
+
+def test_clipping_sees_the_gradients_of_pruned_weights_too():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 8, bias=False))
+    masks, optimizer = magnitude_masks(model, [layer("0")]), torch.optim.SGD(model.parameters(), 1.0)
+    keeper = MaskKeeper(model, masks)
+    keeper.apply()
+    keeper.attach(optimizer)
+    before = model[0].weight.detach().clone()
+    model(torch.randn(4, 16)).square().sum().backward()
+    whole = float(model[0].weight.grad.norm())
+    assert float(nn.utils.clip_grad_norm_(model.parameters(), 1.0)) == pytest.approx(whole)
+    optimizer.step()
+    moved = float((model[0].weight.detach() - before).norm())
+    assert moved < 0.95  # masked after clipping: what is left of a gradient of norm 1
+
+
+def test_masks_of_another_model_are_refused():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 8))
+    masks = magnitude_masks(model, [layer("0")])
+    with pytest.raises(UserError, match="that they prune are not zero"):
+        fit_masks(model, masks, "masks.safetensors")
+    MaskKeeper(model, masks).apply()
+    fit_masks(model, masks, "masks.safetensors")
+    for wrong in ({"1.weight": masks["0.weight"]}, {"0.weight": masks["0.weight"][:4]}):
+        with pytest.raises(UserError, match=r"masks\.safetensors.*another model's"):
+            fit_masks(model, wrong, "masks.safetensors")
+
+
+def test_a_network_is_pruned_for_a_while():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 8))
+    before, masks = model[0].weight.detach().clone(), magnitude_masks(model, [layer("0")])
+    with pruned(model, masks):
+        assert torch.equal(model[0].weight, before * masks["0.weight"])
+    assert torch.equal(model[0].weight, before)
 
 
 def test_masks_hold_through_weight_averaging():

@@ -52,7 +52,7 @@ class Grouped:
     def mask(self, scores: torch.Tensor, axis: int) -> torch.Tensor:
         """Exactly `kept` True in every group."""
         moved = scores.detach().nan_to_num(nan=torch.inf).movedim(axis, -1)  # a weight that is NaN must not go unseen
-        values = moved.unflatten(-1, (-1, self.group)).unbind(-1)
+        values = moved.reshape(*moved.shape[:-1], -1, self.group).unbind(-1)
         mask = torch.stack([_beaten(values, index) < self.kept for index in range(self.group)], -1)
         return mask.flatten(-2).movedim(-1, axis).contiguous()
 

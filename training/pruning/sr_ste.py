@@ -56,6 +56,9 @@ class SrSte:
         for name, held in (("dense", self._dense), ("masks", self.masks)):
             saved = {key[len(name) + 1:]: value for key, value in tensors.items() if key.startswith(f"{name}/")}
             copy_into(held, saved, "masks" if name == "masks" else "dense weights")
+        with torch.no_grad():
+            for name, weight in self._weights.items():
+                weight.copy_(self._dense[name])
         self._apply()
 
     @torch.no_grad()
