@@ -65,6 +65,14 @@ def _parameters(node: ir.Node) -> tuple[np.float32, np.integer[Any]] | None:
     return np.float32(scale.item()), zero_point.reshape(-1)[0]
 
 
+def retype(pair: Pair, zero_point: ir.Value) -> None:
+    """Let a pair's codes be of the type of `zero_point`, an initializer, and mean 0 where it says."""
+    for node in (pair.quantize, *pair.dequantize):
+        node.replace_input_with(2, zero_point)
+    pair.quantize.attributes.pop("output_dtype", None)  # the zero point says it
+    pair.codes.type = zero_point.type
+
+
 def required(value: ir.Value | None) -> ir.Value:
     """An input that the operator can't be without."""
     assert value is not None
@@ -76,4 +84,4 @@ def named_constant(graph: ir.Graph, name: str, array: Array) -> ir.Value:
     return graph.initializers.get(name) or add_initializer(graph, name, array)
 
 
-__all__ = ["Pair", "activation_pairs", "named_constant", "required"]
+__all__ = ["Pair", "activation_pairs", "named_constant", "required", "retype"]

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...export.graph.naming import WEIGHTED
 from ...export.graph.values import Array, constant, is_op
-from .pairs import Pair, activation_pairs, named_constant, required
+from .meetings import meetings
+from .pairs import Pair, activation_pairs, named_constant, required, retype
 
 _SHIFT = 128
 
@@ -24,25 +24,20 @@ def store_shifted(model: ir.Model) -> int:
         The number of activation Q/DQ pairs that were changed.
     """
     found = [pair for pair in activation_pairs(model.graph) if pair.zero_point.dtype == np.int8]
+    shifted = {node for pair in found for node in pair.dequantize}
     for pair in found:
         _shift_activation(model.graph, pair)
-        for value in _partners(pair):
-            _shift_weight(model.graph, value.producer())
+    for _, (first, second) in meetings(model):
+        if first in shifted:
+            _shift_weight(model.graph, second)
+        if second in shifted:
+            _shift_weight(model.graph, first)
     return len(found)
 
 
 def _shift_activation(graph: ir.Graph, pair: Pair) -> None:
     code = int(pair.zero_point) + _SHIFT
-    zero_point = named_constant(graph, f"uint8_zero_point_{code}", np.array(code, np.uint8))
-    for node in (pair.quantize, *pair.dequantize):
-        node.replace_input_with(2, zero_point)
-    pair.codes.dtype = ir.DataType.UINT8
-
-
-def _partners(pair: Pair) -> list[ir.Value]:
-    """What the pair's tensor is multiplied with."""
-    uses = [use for node in pair.dequantize for use in node.outputs[0].uses()]
-    return [required(use.node.inputs[1 - use.idx]) for use in uses if use.idx < 2 and is_op(use.node, *WEIGHTED)]
+    retype(pair, named_constant(graph, f"uint8_zero_point_{code}", np.array(code, np.uint8)))
 
 
 def _shift_weight(graph: ir.Graph, node: ir.Node | None) -> None:
@@ -60,7 +55,10 @@ def _shift_weight(graph: ir.Graph, node: ir.Node | None) -> None:
         "DequantizeLinear", [new_codes, node.inputs[1], new_zero_point], node.attributes, name=node.name
     )
     replacement.outputs[0].name = node.outputs[0].name
-    ir.convenience.replace_nodes_and_values(graph, node, [node], [replacement], node.outputs, replacement.outputs)
+    assert node.graph is not None
+    ir.convenience.replace_nodes_and_values(
+        node.graph, node, [node], [replacement], node.outputs, replacement.outputs
+    )
 
 
 def _shifted(codes: Array) -> Array:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from .pairs import Pair, activation_pairs, named_constant
+from .pairs import Pair, activation_pairs, named_constant, retype
 from .sign import non_negative
 
 _LIMIT = 127
@@ -37,12 +37,11 @@ def _signed(pair: Pair) -> bool:
 def _store(graph: ir.Graph, pair: Pair) -> None:
     zero = named_constant(graph, "uint8_zero", np.array(0, np.uint8))
     limit = named_constant(graph, "uint8_limit", np.array(_LIMIT, np.uint8))
-    for node in (pair.quantize, *pair.dequantize):
-        node.replace_input_with(2, zero)
+    retype(pair, zero)
     name = pair.codes.name or ""
     limited = ir.Node("", "Clip", [pair.codes, None, limit], name=f"{name}/Clip")
     limited.outputs[0].name, pair.codes.name = name, f"{name}_unlimited"
-    pair.codes.dtype = limited.outputs[0].dtype = ir.DataType.UINT8
+    limited.outputs[0].dtype = ir.DataType.UINT8
     graph.insert_after(pair.quantize, limited)
     for node in pair.dequantize:
         node.replace_input_with(0, limited.outputs[0])

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
 
 from twofour.engines.onnxruntime.shifted import store_shifted
 from twofour.export.graph.int8_weights import store_int8_weights
@@ -44,6 +46,75 @@ def test_optimized_integers_are_exact_at_the_ends_of_the_range(tools, kind, seed
     expected = tools.answer(before, x)
     assert np.array_equal(expected, tools.answer(after, x))
     assert np.array_equal(expected, tools.answer(after, x, optimized=True))
+
+
+def moved(tools, before, behind=None):
+    """x -> Q/DQ -> `before` -> MatMul with W -> DQ -> `behind`: operators with attributes and constants."""
+    graph = tools.Graph()
+    x, weight = graph.quantize("x", "fc.input_quantizer", 1), np.clip(extremes(0, (16, 64)), -127, 127)
+    weight[:, 0] = 127
+    if behind:
+        w = graph.op("Transpose", [graph.weight(weight, "fc")], "turned", perm=[1, 0])
+    else:
+        w = graph.weight(weight.T, "fc", axis=1)
+    for index, (kind, constants, attributes) in enumerate(before):
+        inputs = [graph.const(f"c{index}{place}", array) for place, array in enumerate(constants)]
+        x = graph.op(kind, [x, *inputs], f"moved{index}", **attributes)
+    graph.op("MatMul", [x, w], "y", "fc")
+    model = tools.ir(graph.model((3, 64), rank=2 if before and before[0][0] == "Reshape" else 3))
+    store_int8_weights(model)
+    return model
+
+
+MOVES = {
+    "nothing": [],
+    "Reshape": [("Reshape", [np.array([-1, 64])], {})],
+    "Transpose": [("Transpose", [], {"perm": [1, 0, 2]})],
+    "Slice": [("Slice", [np.array([0]), np.array([2]), np.array([1])], {})],
+    "MaxPool": [("MaxPool", [], {"kernel_shape": [1]})],
+    "Unsqueeze, Squeeze": [("Unsqueeze", [np.array([0])], {}), ("Squeeze", [np.array([0])], {})],
+}
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["W", "turned W"])
+@pytest.mark.parametrize("before", MOVES.values(), ids=MOVES)
+def test_codes_that_are_moved_before_they_meet_are_exact_too(tools, tmp_path, before, turned):
+    plain, model = moved(tools, before, turned), moved(tools, before, turned)
+    assert store_shifted(model) == 1
+    used = [value for value in model.graph.initializers.values() if value.uses()]
+    assert ir.DataType.INT8 not in {value.dtype for value in used}
+    x = extremes(1, (2, 3, 64))
+    expected = tools.answer(plain, x)
+    assert np.array_equal(expected, tools.answer(model, x))
+    assert np.array_equal(expected, tools.answer(model, x, optimized=True))
+    assert tools.kernels(model, tmp_path)["MatMulIntegerToFloat"] == 1
+
+
+def test_a_layer_inside_a_branch_is_found(tools):
+    inner = [helper.make_node("DequantizeLinear", ["codes", "scale", "zero"], ["w"], axis=1),
+             helper.make_node("MatMul", ["fc.input_quantizer", "w"], ["inner"], "fc")]
+    result = helper.make_tensor_value_info("inner", TensorProto.FLOAT, ["n", 16])
+    weight = np.clip(extremes(0, (64, 16)), -127, 127).astype(np.int8)
+    graph = tools.Graph()
+    graph.quantize("x", "fc.input_quantizer", 1)
+    for name, array in (("codes", weight), ("scale", np.ones(16, np.float32)), ("zero", np.zeros(16, np.int8))):
+        graph.const(name, array)
+    branch = helper.make_graph(inner, "branch", [], [result])
+    graph.op("If", [graph.const("yes", np.array(True))], "y", then_branch=branch, else_branch=branch)
+    before, after = tools.ir(graph.model((64,))), tools.ir(graph.model((64,)))
+    assert store_shifted(after) == 1
+    x = extremes(1, (2, 64))
+    assert np.array_equal(tools.answer(before, x), tools.answer(after, x, optimized=True))
+
+
+def test_the_type_that_a_quantizer_also_names_itself_is_changed_too(tools):
+    graph = tools.Graph()
+    graph.op("Neg", [graph.quantize("x", "q", 1)], "y")
+    graph.nodes[0].attribute.append(helper.make_attribute("output_dtype", TensorProto.INT8))
+    before, after = tools.ir(graph.model((8,))), tools.ir(graph.model((8,)))
+    assert store_shifted(after) == 1
+    x = extremes(0, (4, 8)) * 2
+    assert np.array_equal(tools.answer(before, x), tools.answer(after, x))
 
 
 KERNELS = {"Gemm": "QGemm", "MatMul": "MatMulIntegerToFloat", "Conv": "QLinearConv"}
