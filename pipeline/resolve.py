@@ -9,7 +9,7 @@ from ..training.config import ModelConfig, OptimizerConfig, PhaseConfig, TrainCo
 
 ORDER = ("dense", "sparse", "qat")
 _METHODS = {"dense": ("supervised",), "sparse": ("asp", "sr_ste", "gradual"), "qat": ("qat",)}
-_PRUNING = ("layers", "pattern", "sparsity", "scores", "sr_ste", "gradual")
+_PRUNING = ("layers", "pattern", "sparsity", "scores", "permute", "sr_ste", "gradual")
 _EPOCHS = 10
 
 
@@ -53,6 +53,8 @@ def _check_pruning(train: TrainConfig, where: str) -> None:
             raise ValueError(f"{where}.{name}: the method of this stage is {method}, which has no such settings")
     if train.sparsity is not None and train.pattern != "unstructured":
         raise ValueError(f"{where}.sparsity: the pattern {train.pattern} says it already; it is for `unstructured`")
+    if train.permute and train.pattern != "2:4":
+        raise ValueError(f"{where}.permute: the search is for 2:4, and the pattern is {train.pattern}")
 
 
 def _check_phases(train: TrainConfig, where: str) -> None:

@@ -206,6 +206,8 @@ class TrainConfig(Document):
         sparsity: share of zeros of `unstructured`, 0.5 where it is left out.
         scores: what decides in a group (`sparse` only): `magnitude`, or `activations`, the magnitude times the norm of
             what the weight is multiplied with over the calibration loader, for use without retraining.
+        permute: search an order of channels before pruning (`sparse` only) in which 2:4 keeps more; the network's
+            function stays.
         sr_ste: of that method.
         gradual: of that method.
         pairs: prune pairs of weights, 2 of 4 (`sparse` only), as INT4 kernels want it. Left out: where `calibrate.bits`
@@ -225,6 +227,7 @@ class TrainConfig(Document):
     pattern: str = "2:4"
     sparsity: Annotated[float, Field(gt=0, lt=1)] | None = None
     scores: Literal["magnitude", "activations"] = "magnitude"
+    permute: bool = False
     sr_ste: SrSteConfig = SrSteConfig()
     gradual: GradualConfig = GradualConfig()
     pairs: bool | None = None
