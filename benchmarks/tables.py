@@ -16,6 +16,7 @@ STAGES = {
     "dense": "dense", "one_shot": "2:4, before retraining", "sparse": "2:4, retrained", "calibrate": "INT8, calibrated",
     "qat": "INT8, fine-tuned (QAT)", "engine": "engine (ONNX Runtime)",
 }
+JUDGED = ["policy", "Q/DQ pairs", "lint: errors, warnings", "will run sparse, may, won't"]
 HEAD = """# What was measured
 
 Made by `python benchmarks/tables.py` from the raw results in `benchmarks/results/`. A speed-up is the median over
@@ -117,9 +118,70 @@ def two_four_check(results: dict[str, Any]) -> str:
     )
 
 
+def placement(results: dict[str, Any]) -> str:
+    rows = results["rows"]
+    recipes, seeds = sorted({row["recipe"] for row in rows}), sorted({row["seed"] for row in rows})
+    parts = [
+        f"## Where quantizers go\n\n`python benchmarks/placement.py`: each policy of `calibrate.placement` on the same "
+        f"sparse networks, {len(seeds)} seeds, per cent, mean (least to most). A difference within the spread of the "
+        f"seeds is none. Lint and prediction are for TensorRT {results['release']}. {machine(results)}"
+    ]
+    for recipe in recipes:
+        mine = {policy: [row for row in rows if row["recipe"] == recipe and row["policy"] == policy]
+                for policy in dict.fromkeys(row["policy"] for row in rows)}
+        parts += [f"### {recipe}", placed(mine), "INT8 engine against its FP32 twin, one thread, median of the seeds "
+                  "(least to most of their intervals):", placed_speeds(mine)]
+    parts += ["### Wider networks", "Fresh weights, pruned by magnitude: only placed, exported and judged.",
+              table(["network", *JUDGED], [[row["network"], *judged(row)] for row in results["wide"]])]
+    return "\n\n".join(parts)
+
+
+def placed(mine: dict[str, list[dict[str, Any]]]) -> str:
+    base = "weights-and-inputs"
+    rows = []
+    for policy, found in mine.items():
+        values = {stage: [row["accuracy"][stage] for row in found] for stage in ("calibrate", "qat")}
+        rivals = [row["accuracy"]["qat"] for row in mine[base]]
+        ratios = [row["agreement"]["snr_db"] for row in found]
+        rows.append([
+            *judged(found[0]), percent(values["calibrate"]), percent(values["qat"]),
+            "" if policy == base else difference(values["qat"], rivals),
+            percent([row["agreement"]["predictions"] for row in found]),
+            f"{statistics.mean(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})",
+        ])
+    heads = ["calibrated", "fine-tuned", f"against {base}", "same prediction as PyTorch", "SNR, dB"]
+    return table([*JUDGED, *heads], rows)
+
+
+def judged(row: dict[str, Any]) -> list[str]:
+    twin = f" (the same as {row['same_as']})" if row.get("same_as") else ""
+    lint = ", ".join(str(row["lint"].get(severity, 0)) for severity in ("error", "warning"))
+    predicted = ", ".join(str(row["predicted"].get(verdict, 0)) for verdict in ("will run sparse", "may", "won't"))
+    return [row["policy"] + twin, str(row["quantize"]), lint, predicted]
+
+
+def difference(values: list[float], base: list[float]) -> str:
+    gap = statistics.mean(values) - statistics.mean(base)
+    spread = max(max(each) - min(each) for each in (values, base))
+    return "no difference" if abs(gap) <= spread else f"{100 * gap:+.2f} points"
+
+
+def placed_speeds(mine: dict[str, list[dict[str, Any]]]) -> str:
+    batches = [ratio["batch"] for ratio in next(iter(mine.values()))[0]["speedup"]]
+    rows = []
+    for policy, found in mine.items():
+        each = [[row["speedup"][index] for row in found] for index in range(len(batches))]
+        rows.append([policy, *(
+            f"{statistics.median(ratio['speedup'] for ratio in ratios):.2f} "
+            f"({min(ratio['low'] for ratio in ratios):.2f} to {max(ratio['high'] for ratio in ratios):.2f})"
+            for ratios in each)])
+    return table(["policy", *(f"batch {batch}" for batch in batches)], rows)
+
+
 def page() -> str:
     parts = [HEAD]
-    for name, write in (("digits", digits), ("cpu_engine", cpu_engine), ("two_four_check", two_four_check)):
+    for name, write in (("digits", digits), ("cpu_engine", cpu_engine), ("two_four_check", two_four_check),
+                        ("placement", placement)):
         if (RESULTS / f"{name}.json").is_file():
             parts.append(write(json.loads((RESULTS / f"{name}.json").read_text())) + "\n")
     return "\n".join(parts)
