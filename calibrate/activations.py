@@ -39,7 +39,7 @@ def calibrate_activations(model: nn.Module, loader: Iterable[Any], config: Calib
     _collect(model, loader, config, quantizers, peaks, "calibrate peaks")
     chosen = {name: peak.peak for name, peak in peaks.items()}
     if config.method != "max":
-        histograms = {name: Histogram(peak) for name, peak in chosen.items() if peak > FLOOR}
+        histograms = {name: Histogram(peak, quantizers[name].num_bits) for name, peak in chosen.items() if peak > FLOOR}
         _collect(model, loader, config, quantizers, histograms, "calibrate histograms")
         chosen |= _choose(histograms, config)
     return {name: _install(name, quantizers[name], chosen[name], peaks[name].peak, config) for name in quantizers}
@@ -56,7 +56,7 @@ def _choose(histograms: dict[str, Histogram], config: CalibrateConfig) -> dict[s
 
 def _install(name: str, quantizer: Any, amax: float, peak: float, config: CalibrateConfig) -> Range:
     quantizer.amax = torch.tensor(safe_range(name, amax, peak))
-    return Range(tensor=name, method=config.method, amax=float(quantizer.amax), axis=None)
+    return Range(tensor=name, method=config.method, amax=float(quantizer.amax), axis=None, bits=quantizer.num_bits)
 
 
 def _collect(

@@ -29,7 +29,37 @@ def checked(loader: Iterable[Any], name: str) -> Iterator[tuple[int, torch.Tenso
     for count, batch in enumerate(_guarded(loader, name), start=1):
         yield (count - 1, *_pair(batch, f"{name} loader, batch {count - 1}"))
     if not count:
-        raise UserError("The loader is empty: it has no batch.", where=f"{name} loader", fix="Give it samples.")
+        _refuse_empty(name)
+
+
+def unlabelled(loader: Iterable[Any], name: str) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+    """Go through a loader whose labels are not to be used: of each batch only the inputs are looked at.
+
+    Args:
+        loader: yields tensors, or tuples whose first entry is one.
+        name: what the loader is called in errors (`train`).
+
+    Yields:
+        The batch's number, from 0, its inputs, and an empty tensor, int64 (0,), where the targets would be.
+
+    Raises:
+        UserError: as `checked`, but for what concerns the targets.
+    """
+    count = 0
+    for count, batch in enumerate(_guarded(loader, name), start=1):
+        where = f"{name} loader, batch {count - 1}"
+        inputs = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+        if not isinstance(inputs, torch.Tensor) or not inputs.ndim or not len(inputs):
+            raise UserError("The batch holds no tensor of inputs.", where=where,
+                            fix="The loader must yield inputs, alone or first in a tuple.")
+        _check_finite(inputs, where)
+        yield count - 1, inputs, torch.empty(0, dtype=torch.int64)
+    if not count:
+        _refuse_empty(name)
+
+
+def _refuse_empty(name: str) -> None:
+    raise UserError("The loader is empty: it has no batch.", where=f"{name} loader", fix="Give it samples.")
 
 
 def _guarded(loader: Iterable[Any], name: str) -> Iterator[Any]:
@@ -60,9 +90,13 @@ def _pair(batch: Any, where: str) -> tuple[torch.Tensor, torch.Tensor]:
             where=where,
             fix="Both need one entry per sample.",
         )
+    _check_finite(inputs, where)
+    return inputs, targets
+
+
+def _check_finite(inputs: torch.Tensor, where: str) -> None:
     if inputs.is_floating_point() and not bool(torch.isfinite(inputs).all()):
         raise UserError("The inputs hold NaN or infinity.", where=where, fix=f"Look at {_first_bad(inputs)}.")
-    return inputs, targets
 
 
 def _first_bad(inputs: torch.Tensor) -> str:
@@ -120,4 +154,4 @@ def _short(error: Exception) -> str:
     return lines[0] if lines else "no message"
 
 
-__all__ = ["answer", "ask", "checked"]
+__all__ = ["answer", "ask", "checked", "unlabelled"]

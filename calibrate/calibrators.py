@@ -56,10 +56,11 @@ class Histogram(HistogramCalibrator):  # type: ignore[misc]
 
     Args:
         peak: largest magnitude of the tensor over all batches, above zero.
+        bits: of the codes. Defaults to 8.
     """
 
-    def __init__(self, peak: float) -> None:
-        super().__init__(num_bits=8, axis=None, unsigned=False, num_bins=BINS)
+    def __init__(self, peak: float, bits: int = 8) -> None:
+        super().__init__(num_bits=bits, axis=None, unsigned=False, num_bins=BINS)
         self._peak = peak
         self._calib_bin_edges = torch.linspace(0, peak, BINS + 1)
         self._calib_hist = torch.zeros(BINS, dtype=torch.float64)
@@ -94,14 +95,13 @@ class Histogram(HistogramCalibrator):  # type: ignore[misc]
         edges, counts = self._calib_bin_edges, self._calib_hist
         search = MseCalibrator(
             torch.tensor(self._peak), start_multiplier=_MSE_START, stop_multiplier=1.0, step_size=_MSE_STEP,
-            quant_func=_fake_quant, error_func=lambda x, xq: (x - xq) ** 2 * counts,
+            quant_func=self._fake_quant, error_func=lambda x, xq: (x - xq) ** 2 * counts,
         )
         search.collect((edges[1:] + edges[:-1]) / 2)
         return float(search.compute_amax())
 
-
-def _fake_quant(x: torch.Tensor, amax: torch.Tensor) -> Any:
-    return fake_tensor_quant(x, amax, None, 8, False, False)
+    def _fake_quant(self, x: torch.Tensor, amax: torch.Tensor) -> Any:
+        return fake_tensor_quant(x, amax, None, self._num_bits, False, False)  # magnitudes alone: no lowest code
 
 
 __all__ = ["BINS", "Histogram", "Peak"]

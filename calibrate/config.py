@@ -23,12 +23,15 @@ class CalibrateConfig(Document):
             network must come with quantizers that are calibrated. One that comes with them always keeps them.
         batches: batches of the calibration loader that are looked at, or None for all.
         percentile: share of the values kept by `percentile`, in percent.
+        bits: of weights and activations. 4 is fake quantization, to measure accuracy with: codes from -7 to 7, no
+            export and no engine; the placement is `weights-and-inputs` where none is said.
     """
 
     placement: Policy | list[str] = "tensorrt"
     method: Literal["max", "percentile", "entropy", "mse", "given"] = "entropy"
     batches: Annotated[int, Field(ge=1, strict=True)] | None = None
     percentile: Annotated[float, Field(gt=0, le=100)] = 99.99
+    bits: Literal[8, 4] = 8
 
     @field_validator("placement")
     @classmethod

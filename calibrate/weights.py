@@ -35,7 +35,7 @@ def calibrate_weights(model: nn.Module) -> dict[str, Range]:
         amax = _alive(calibrator.compute_amax())
         quantizer.amax = amax
         values = float(amax) if quantizer.axis is None else [float(value) for value in amax.flatten()]
-        found[name] = Range(tensor=name, method="max", amax=values, axis=quantizer.axis)
+        found[name] = Range(tensor=name, method="max", amax=values, axis=quantizer.axis, bits=quantizer.num_bits)
     return found
 
 

@@ -66,7 +66,8 @@ def calibration_stage(
     placement: Placement | None = None
     if not ranges:
         sparse = [layer.name for layer in list_layers(network, LayersConfig()) if layer.sparse]
-        placement = place(network, config.placement, _example(loaders.calibration), [*sparse, *_pruned(layers)])
+        example = _example(loaders.calibration)
+        placement = place(network, config.placement, example, [*sparse, *_pruned(layers)], config.bits)
         seed_all(seed, "calibrate", 1, loaders.calibration)
         ranges = calibrate(network, loaders.calibration, config)
     metrics = evaluate(network, loaders.val, stage="calibrate")
@@ -82,6 +83,9 @@ def calibration_stage(
 
 def _given(network: nn.Module, config: CalibrateConfig) -> list[Range]:
     ranges = given_ranges(network)
+    if ranges and config.bits != ranges[0].bits:
+        raise UserError("The network comes with quantizers of 8 bits, and they are kept.", where="calibrate.bits: 4",
+                        fix="Return it without quantizers from model.factory, or leave bits out.")
     if ranges:
         console.say(f"calibrate: the network comes with {len(ranges)} quantizers; they and their ranges are kept")
     elif config.method == METHOD:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..calibrate.batches import answer, checked
+from ..calibrate.batches import answer, checked, unlabelled
 from ..common.errors import UserError
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -89,4 +89,4 @@ def check_metrics(metrics: Mapping[str, float], where: str) -> None:
             )
 
 
-__all__ = ["answer", "check_labels", "check_loss", "check_metrics", "checked", "logits_for"]
+__all__ = ["answer", "check_labels", "check_loss", "check_metrics", "checked", "logits_for", "unlabelled"]

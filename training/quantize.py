@@ -22,10 +22,13 @@ from .placement.operations import OUTPUT, WEIGHTED
 from .placement.placement import Placement
 from .placement.plan import UNTRACED, plan
 
+_FOUR = 4
 _PER_TENSOR = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
-def place(model: nn.Module, policy: str | list[str], example: Any, sparse: Iterable[str] = ()) -> Placement:
+def place(
+    model: nn.Module, policy: str | list[str], example: Any, sparse: Iterable[str] = (), bits: int = 8
+) -> Placement:
     """Decide where quantizers go and insert them, in place.
 
     The placement is first tried on a copy: what it computes with quantizers that are off must be what the network
@@ -37,6 +40,7 @@ def place(model: nn.Module, policy: str | list[str], example: Any, sparse: Itera
         policy: see `plan`.
         example: a small batch, as forward() takes it.
         sparse: paths of the layers that can be 2:4, for `tensorrt-sparse`.
+        bits: of every quantizer. Defaults to 8.
 
     Returns:
         The placement, from which `insert` does the same again.
@@ -46,7 +50,7 @@ def place(model: nn.Module, policy: str | list[str], example: Any, sparse: Itera
     """
     _refuse_quantized(model)
     placement = _planned(model, policy, example, sparse)
-    insert(model, placement)
+    insert(model, placement, bits)
     if placement.missed:
         console.warn(f"Not quantized, though the placement would have: {'; '.join(placement.missed)}.")
     return placement
@@ -72,15 +76,16 @@ def _planned(model: nn.Module, policy: str | list[str], example: Any, sparse: It
     return by_module(model, "weights-and-inputs")
 
 
-def insert(model: nn.Module, placement: Placement | None = None) -> nn.Module:
-    """Insert INT8 fake quantizers, in place.
+def insert(model: nn.Module, placement: Placement | None = None, bits: int = 8) -> nn.Module:
+    """Insert fake quantizers, INT8 ones if nothing else is said, in place.
 
     Weights of Conv and Linear: symmetric per output channel (axis 0), codes -127 to 127; ConvTranspose: per tensor.
-    Activations: symmetric per tensor.
+    Activations: symmetric per tensor, codes -128 to 127. With 4 bits the codes of both are -7 to 7.
 
     Args:
         model: without quantizers.
         placement: where they go. Defaults to inputs and weights of all weighted layers and both summands of `Add`.
+        bits: of every quantizer, 8 or 4. Defaults to 8.
 
     Returns:
         `model` itself; its quantizers have no range yet.
@@ -97,7 +102,7 @@ def insert(model: nn.Module, placement: Placement | None = None) -> nn.Module:
         for path in sorted(layers):
             _prepare(model.get_submodule(path))
         for names in placement.quantizers:
-            _share(model, names)
+            _share(model, names, bits)
     except AttributeError as error:
         raise UserError(f"The placement doesn't fit the network: {error}.", where="placement.json") from error
     if not enabled(model):
@@ -119,7 +124,7 @@ def _prepare(module: nn.Module) -> None:
             quantizer.disable()
 
 
-def _share(model: nn.Module, names: list[str]) -> None:
+def _share(model: nn.Module, names: list[str], bits: int) -> None:
     """One quantizer under all of these names."""
     shared: nn.Module | None = None
     for name in names:
@@ -127,11 +132,12 @@ def _share(model: nn.Module, names: list[str]) -> None:
         module = model.get_submodule(path)
         if own == "weight_quantizer":
             axis = None if isinstance(module, _PER_TENSOR) else 0
-            weight = QuantizerAttributeConfig(num_bits=8, axis=axis, narrow_range=True)
+            weight = QuantizerAttributeConfig(num_bits=bits, axis=axis, narrow_range=True)
             module.weight_quantizer.set_from_attribute_config(weight)  # type: ignore[union-attr,operator]
             module.weight_quantizer.enable()  # type: ignore[union-attr,operator]
             continue
-        shared = shared or TensorQuantizer(QuantizerAttributeConfig(num_bits=8, axis=None))
+        activation = QuantizerAttributeConfig(num_bits=bits, axis=None, narrow_range=bits == _FOUR)
+        shared = shared or TensorQuantizer(activation)
         native = isinstance(module, (*WEIGHTED, Operation)) or (isinstance(module, Add) and own != OUTPUT)
         module.add_module(own, shared)
         if not native:

@@ -43,7 +43,8 @@ def load_stage(model: ModelConfig, folder: Path) -> nn.Module:
     if (folder / RANGES).is_file() and not given_quantizers(network):
         from .quantize import insert, set_ranges
 
-        set_ranges(insert(network, read_placement(folder)), read_ranges(folder))
+        ranges = read_ranges(folder)
+        set_ranges(insert(network, read_placement(folder), max((entry.bits for entry in ranges), default=8)), ranges)
     fit_state(network, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
     return network.eval()
 

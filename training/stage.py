@@ -17,6 +17,8 @@ from .distill import Distiller
 from .evaluate import evaluate, say_metrics
 from .factory import build_data, build_model
 from .given import refuse_training
+from .gpusq.factors import FEATURES
+from .gpusq.make import make_objective
 from .loaders import Data
 from .loop import Metrics, Phase, Plan, fit
 from .masks import fit_masks, pruned
@@ -95,6 +97,7 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     if request.train.stage == "sparse":
         layers = described(network, layers, masks, pattern_of(request.train).text)
     _write(request, folder, network, masks, layers)
+    (folder / FEATURES).unlink(missing_ok=True)
     plan.objective.finish(folder)
     files.write_json(folder / METRICS, {**metrics, **extra, "history": history})
     say_metrics(request.train.stage, metrics)
@@ -158,6 +161,8 @@ def _phases(train: TrainConfig) -> list[PhaseConfig]:
 def _objective(request: StageRequest) -> Objective:
     train = request.train
     smoothing = [phase.optimizer.label_smoothing for phase in _phases(train) for _ in range(phase.epochs)]
+    if train.method == "gpusq":
+        return make_objective(request.model, train, smoothing, request.teacher)
     distiller = None
     if train.distill and request.teacher:
         teacher = load_stage(request.model, request.teacher)

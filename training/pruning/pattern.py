@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 
 from ..config import TrainConfig, pattern_numbers
+from .pairs import Paired
 
 
 class Pattern(Protocol):
@@ -101,6 +102,8 @@ def partial(mask: torch.Tensor, scores: torch.Tensor, share: float) -> torch.Ten
 
 def pattern_of(train: TrainConfig) -> Pattern:
     """The pattern that a stage asks for."""
+    if train.pairs:
+        return Paired()
     numbers = pattern_numbers(train.pattern)
     return Grouped(*numbers) if numbers else Unstructured(train.sparsity if train.sparsity is not None else 0.5)
 
