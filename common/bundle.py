@@ -38,6 +38,7 @@ class Layer(Document):
         shape: the weight's shape in PyTorch's layout.
         sparse: a 2:4 mask is on it.
         reason: why it is sparse, or why not.
+        pattern: what it was pruned to in training (`2:4`, `2:4 in pairs`, `4:8`); None where that is not known.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Layer(Document):
     shape: list[int]
     sparse: bool
     reason: str
+    pattern: str | None = None
 
 
 class Range(Document):

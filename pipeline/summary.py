@@ -8,6 +8,7 @@ from typing import Any
 from ..common import files
 from ..engines.records import ENGINE, PROFILE, VALIDATION, Gate, ProfileRecord, ValidationRecord, read_engine
 from ..engines.share import two_four_share
+from .compression import compression
 from .run import Outcome
 
 SUMMARY = "summary.json"
@@ -22,9 +23,17 @@ def summarize(outcome: Outcome) -> dict[str, Any]:
     return {
         "run": folder.name,
         "stages": {name: _stage(record) for name, record in outcome.done.items()},
+        "compression": _compression(folder, built),
         "engines": {path.name: _engine(path) for path in built},
         "skipped": outcome.skipped,
     }
+
+
+def _compression(folder: Path, built: list[Path]) -> dict[str, Any] | None:
+    records = {path.name: read_engine(path) for path in built}
+    sizes = {f"engines/{name}/{record.engine}": record.sizes[record.engine] for name, record in records.items()}
+    found = compression(folder, sizes)
+    return found.model_dump() if found else None
 
 
 def _backend(folder: Path) -> str:

@@ -13,6 +13,7 @@ from ...common.bundle import Layer, Manifest, Range
 from ...common.errors import UserError
 from ...common.files import read_json, sha256
 from ...engines.records import EngineRecord, ProfileRecord, ValidationRecord
+from ..compression import Compression, counted, sizes
 from .chain import outdated, planned
 
 _T = TypeVar("_T")
@@ -116,6 +117,7 @@ class Run:
         layers: the weighted layers and the decision on each; empty before pruning.
         ranges: of the network that was exported, or of the last calibrated one.
         absent: backends of the recipe that have no engine here, and why.
+        compression: what it saves, on paper and in files; None where nothing is quantized yet.
         problems: files that are there and could not be read.
     """
 
@@ -128,6 +130,7 @@ class Run:
     manifest: Manifest | None = None
     engines: list[Engine] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
+    compression: Compression | None = None
     problems: list[str] = field(default_factory=list)
 
     def metrics(self, stage: str) -> Metrics | None:
@@ -182,8 +185,15 @@ def collect(folder: Path) -> Run:
     run.layers = (run.manifest.layers if run.manifest else None) or _first(reader, plan, "layers.json", list[Layer])
     run.ranges = (run.manifest.ranges if run.manifest else None) or _first(reader, plan, "ranges.json", list[Range])
     run.absent = _absent(reader, recipe, run.engines)
+    run.compression = _compression(folder, run)
     run.problems = reader.problems
     return run
+
+
+def _compression(folder: Path, run: Run) -> Compression | None:
+    records = {engine.folder: engine.record for engine in run.engines}
+    engines = {f"{path}/{record.engine}": record.sizes.get(record.engine, 0) for path, record in records.items()}
+    return counted(run.layers, run.ranges, sizes(folder, engines))
 
 
 def _recipe(reader: _Reader) -> tuple[str, dict[str, Any]]:

@@ -4,7 +4,8 @@ from PIL import Image
 
 from twofour.common.errors import UserError
 from twofour.training.augment import jitter
-from twofour.training.data import digits, image_folder
+from twofour.training.clutter import Clutter
+from twofour.training.data import digits, hard_digits, image_folder
 
 
 def test_digits_are_split_whole_and_in_proportion():
@@ -98,3 +99,48 @@ def test_an_unreadable_picture_is_named(pictures):
     (pictures / "val" / "1" / "3.png").write_bytes(b"not a picture")
     with pytest.raises(UserError, match=r"1/3\.png"):
         list(image_folder(str(pictures), size=8).val)
+
+
+def test_hard_digits_are_the_same_samples_each_time_and_new_ones_in_every_epoch():
+    data, again = hard_digits(batch=200, copies=2), hard_digits(batch=200, copies=2)
+    assert torch.equal(data.val.inputs, again.val.inputs)
+    assert torch.equal(data.calibration.inputs, again.calibration.inputs)
+    assert not torch.equal(data.val.inputs, hard_digits(seed=1, copies=2).val.inputs)
+    assert not torch.equal(data.val.inputs[:360], data.val.inputs[360:])
+    assert [tuple(part.shape) for part in (data.val.inputs, data.calibration.inputs)] == [
+        (720, 1, 24, 24), (240, 1, 24, 24)]
+    assert torch.equal(data.val.targets, digits().val.targets.repeat(2))
+    torch.manual_seed(0)
+    first, second = next(iter(data.train)), next(iter(data.train))
+    torch.manual_seed(0)
+    assert torch.equal(next(iter(again.train))[0], first[0])
+    assert not torch.equal(first[0], second[0])
+    assert abs(float(first[0].mean())) < 0.1
+    assert 0.9 < float(first[0].std()) < 1.1
+    assert first[0].shape == (200, 1, 24, 24)
+
+
+def test_making_hard_digits_leaves_the_random_state_alone():
+    torch.manual_seed(5)
+    hard_digits(copies=1)
+    number = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(torch.rand(1), number)
+
+
+@pytest.mark.parametrize("args", [{"size": 8}, {"size": 65}, {"batch": 0}, {"copies": 0}])
+def test_impossible_hard_digits_are_refused(args):
+    with pytest.raises(UserError):
+        hard_digits(**args)
+
+
+def test_a_digit_is_among_fragments_and_noise_and_nothing_else():
+    torch.manual_seed(0)
+    clean = torch.ones(4, 1, 8, 8)
+    plain = Clutter(clean, 24, fragments=0, noise=0.0, warp=0.0)(clean)
+    assert float(plain.min()) == 0.0
+    assert 0.25 < float((plain > 0.3).float().mean()) < 0.75  # about 0.7 * 0.7 of the canvas
+    strewn = Clutter(clean, 24, fragments=6, noise=0.0)(torch.zeros_like(clean))
+    assert 0.02 < float((strewn > 0).float().mean()) < 0.35
+    noise = Clutter(clean, 24, fragments=0, noise=0.5)(torch.zeros_like(clean))
+    assert float(noise.std()) == pytest.approx(0.5, abs=0.05)

@@ -85,7 +85,10 @@ def described(
 
 
 def _described(model: nn.Module, layer: Layer, mask: torch.Tensor | None, pattern: str) -> Layer:
-    if not layer.sparse or mask is None or pattern == "2:4":
+    if not layer.sparse or mask is None:
+        return layer
+    layer = layer.model_copy(update={"pattern": pattern})
+    if pattern == "2:4":
         return layer
     two_four = is_two_four(mask, reduction_axis(model.get_submodule(layer.name)))
     reason = f"pruned to {pattern}, which {'is 2:4 too' if two_four else 'is not 2:4'}; {layer.reason}"
