@@ -1,4 +1,4 @@
-"""Remove what does nothing: identities, casts to the same type, dead nodes and constants nobody reads."""
+"""Remove what does nothing: identities, casts to the same type, padding by nothing, dead nodes, unread constants."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 
 from .passes import graph_pass
-from .values import all_nodes, is_op, replace_node
+from .values import all_nodes, constant, input_at, is_op, replace_node
 
 
 @graph_pass()
@@ -44,6 +44,9 @@ def _is_idle(node: ir.Node) -> bool:
     if is_op(node, "Transpose") and "perm" in node.attributes:
         perm = list(node.attributes["perm"].as_ints())
         return perm == sorted(perm)
+    if is_op(node, "Pad"):
+        pads = constant(input_at(node, 1))
+        return pads is not None and not pads.any()
     return False
 
 

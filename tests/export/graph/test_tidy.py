@@ -33,3 +33,14 @@ def test_a_cast_that_changes_the_type_stays(graphs: Any, rng: Any) -> None:
     model = graphs.build(nodes, {"x": [3]}, {})
     tidy(model)
     assert len(model.graph) == 2
+
+
+def test_padding_by_nothing_goes_and_padding_by_something_stays(graphs: Any, rng: Any) -> None:
+    nodes = [helper.make_node("Pad", ["x", "none"], ["a"]), helper.make_node("Pad", ["a", "some"], ["y"])]
+    pads = {"none": np.zeros(4, np.int64), "some": np.array([0, 1, 0, 0])}
+    model = graphs.build(nodes, {"x": ["batch", 3]}, pads)
+    x = rng.normal(size=(2, 3)).astype(np.float32)
+    expected = graphs.answer(model, x=x)
+    assert tidy(model) > 0
+    assert [node.inputs[1].name for node in model.graph] == ["some"]
+    np.testing.assert_array_equal(graphs.answer(model, x=x), expected)
