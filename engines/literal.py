@@ -14,7 +14,7 @@ from ..common.errors import UserError
 from .backend import Arrays
 from .onnxruntime.session import runtime
 
-_ERRORS_ONLY = 3
+_QUIET = 4  # what it logs of an error is in what it raises
 
 
 class LiteralRunner:
@@ -33,8 +33,8 @@ class LiteralRunner:
         package = runtime()
         options = package.SessionOptions()
         options.graph_optimization_level = package.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = _ERRORS_ONLY
-        _check_halves(path)
+        options.log_severity_level = _QUIET
+        check_halves(path)
         try:
             self._session: Any = package.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises a different class for every reason
@@ -57,8 +57,14 @@ class LiteralRunner:
         self._session = None
 
 
-def _check_halves(path: Path) -> None:
-    """Up to 1.28 and maybe 1.29, the kernel that quantizes FP16 is wrong: a third of the codes were others."""
+def check_halves(path: Path) -> None:
+    """Refuse an ONNX Runtime whose kernel that quantizes FP16 is wrong, where the file needs it.
+
+    Up to 1.28 and maybe 1.29 it is: a third of the codes were others.
+
+    Raises:
+        UserError: it is this one.
+    """
     if _quantizes_halves(path) and not _halves_are_right():
         raise UserError(f"ONNX Runtime {runtime().__version__} quantizes FP16 tensors wrongly.", where=str(path),
                         fix="Install a later one: pip install 'onnxruntime>=1.30' (Python 3.11 or later).")
@@ -93,4 +99,4 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-__all__ = ["LiteralRunner"]
+__all__ = ["LiteralRunner", "check_halves"]

@@ -58,25 +58,24 @@ def _write(
     recipe: OnnxRecipe, path: Path, producer: str, converted: Converted, samples: Samples, batch: int | None,
     place: Path, folder: Path,
 ) -> dict[str, float]:
-    source = Reference(path, batch)
-    answers = source.answer(samples.inputs, "reference answers")
-    scores = next(iter(answers.values()))
+    chosen = subset(len(next(iter(samples.inputs.values()))), recipe.export.reference_samples)
+    inputs = _rows(samples.inputs, chosen)
+    answers, noisy = _answers(path, batch, samples.inputs, disturbed(inputs))
+    outputs, scores = _rows(answers, chosen), next(iter(answers.values()))
     targets = predictions(scores) if samples.targets is None else samples.targets
     metric, value = (OWN, 1.0) if samples.targets is None else ("accuracy", _accuracy(scores, targets))
-    chosen = subset(len(targets), recipe.export.reference_samples)
-    inputs, outputs = _rows(samples.inputs, chosen), _rows(answers, chosen)
     names = save(converted.model, place / bundle.MODEL)
     alike = _alike(Reference(place / bundle.MODEL, batch), inputs, outputs, converted)
     files.save_npz(place / bundle.REFERENCE, _grouped("inputs", inputs) | _grouped("outputs", outputs))
     files.save_npz(place / bundle.EVAL, _grouped("inputs", samples.inputs) | {"targets": targets})
-    few = _rows(inputs, np.arange(min(batch or recipe.export.layer_samples, len(chosen))))
-    files.save_npz(place / bundle.LAYERS, _layers(converted.model, place, few, batch))
+    few = _few(inputs, batch or recipe.export.layer_samples, batch)
+    files.save_npz(place / bundle.LAYERS, _layers(converted.model, place, few, batch) if few else {})
     names = [*names, bundle.REFERENCE, bundle.EVAL, bundle.LAYERS]
     manifest = Manifest(
         name=recipe.name, files=files.hashes(place, names), inputs=tensors_of(inputs_of(converted.model)),
         outputs=tensors_of(converted.model.graph.outputs), layers=layers_of(converted.model),
         ranges=ranges_of(converted.model), metric=metric, metrics={}, eval_metric=value,
-        noise_floor=agreement(outputs, source.answer(disturbed(inputs), "noise floor")), versions=versions(),
+        noise_floor=agreement(outputs, noisy), versions=versions(),
         source=Source(
             file=path.name, sha256=files.sha256(path), producer=producer, runtime=runtime_name(),
             targets="source" if samples.targets is None else "given", inputs=samples.origin, notes=converted.notes,
@@ -85,6 +84,14 @@ def _write(
     )
     publish(place, folder, names, manifest)
     return {metric: value}
+
+
+def _answers(
+    path: Path, batch: int | None, inputs: Mapping[str, Array], noisy: Mapping[str, Array]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The file's answers to both, from a session that is closed before the next one opens: each holds the weights."""
+    source = Reference(path, batch)
+    return source.answer(inputs, "reference answers"), source.answer(noisy, "noise floor")
 
 
 def _accuracy(scores: Array, targets: Array) -> float:
@@ -116,11 +123,17 @@ def _layers(model: ir.Model, place: Path, inputs: Mapping[str, Array], batch: in
         proto.graph.output.add().name = name
     probe = path.with_name("probe.onnx")  # beside the weights' file, which it shares; only listed files are published
     onnx.save(proto, str(probe))
-    found = Reference(probe, batch, [*inner, *outputs]).answer(inputs, "layer by layer")
+    found = Reference(probe, batch, [*inner, *outputs]).once(inputs)
     probe.unlink()
     return _grouped("tensors", {name: found[name] for name in inner}) | _grouped(
         "outputs", {name: found[name] for name in outputs}
     )
+
+
+def _few(inputs: dict[str, Array], count: int, batch: int | None) -> dict[str, Array]:
+    """The samples that are recorded layer by layer, in one inference; none where they don't fill a fixed batch."""
+    found = min(count, len(next(iter(inputs.values()))))
+    return {} if batch is not None and found < batch else _rows(inputs, np.arange(found))
 
 
 def _rows(arrays: Mapping[str, Array], chosen: Any) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from typing import Any
 from ...common.errors import MissingError, UserError
 from ...common.machine import usable_cores
 
-_ERRORS_ONLY = 3
+_QUIET = 4  # what it logs of an error is in what it raises
 _FIX = "Build it again with `twofour build`, or export the bundle again."
 
 
@@ -59,7 +59,7 @@ def open_session(
 
 def _options(package: ModuleType, threads: int | None, optimized: Path | None) -> Any:
     options = package.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _QUIET
     options.graph_optimization_level = package.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.execution_mode = package.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = threads or usable_cores()

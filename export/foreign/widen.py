@@ -27,10 +27,15 @@ def widen(model: ir.Model) -> int:
 
 def is_half(model: ir.Model) -> bool:
     """Whether some tensor of the network is in half precision."""
+    return uses(model, *_HALF)
+
+
+def uses(model: ir.Model, *kinds: ir.DataType) -> bool:
+    """Whether some tensor of the network is of one of these types."""
     constants = (value for graph in _graphs(model) for value in graph.initializers.values())
     values = (*model.graph.inputs, *constants, *(value for node in all_nodes(model) for value in node.outputs))
-    casts = any(_named(node, name) in _HALF for node in all_nodes(model) for name in _NAMED)
-    return casts or any(value.dtype in _HALF for value in values)
+    casts = any(_named(node, name) in kinds for node in all_nodes(model) for name in _NAMED)
+    return casts or any(value.dtype in kinds for value in values)
 
 
 def _graphs(model: ir.Model) -> Iterator[ir.Graph]:
@@ -81,4 +86,4 @@ def _single(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     return ir.tensor(np.asarray(tensor.numpy(), np.float32).reshape(tuple(tensor.shape)), name=tensor.name)
 
 
-__all__ = ["is_half", "widen"]
+__all__ = ["is_half", "uses", "widen"]

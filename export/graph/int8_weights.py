@@ -63,9 +63,9 @@ def weight_codes(quantize: ir.Node) -> Array | None:
 
 def _codes(values: Array, steps: Array, zeros: Array, low: int, high: int) -> Array:
     with np.errstate(all="ignore"):  # a scale may be zero, a weight NaN
-        codes = np.rint(values / steps)
+        codes = np.asarray(np.rint(values / steps))  # of a lone number numpy makes no array
         codes = codes + zeros.astype(codes.dtype) if zeros.any() else codes
-        return np.clip(codes, low, high, out=codes).astype(np.int16)
+        return np.asarray(np.clip(codes, low, high)).astype(np.int16)
 
 
 __all__ = ["store_int8_weights", "weight_codes"]

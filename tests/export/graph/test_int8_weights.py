@@ -37,3 +37,15 @@ def test_ties_and_values_beyond_the_range(graphs: Any) -> None:
     store_int8_weights(model)
     np.testing.assert_array_equal(graphs.answer(model, x=x), expected)
     np.testing.assert_array_equal(expected, [[0, 2, 2, 0, -2, 127, -128, 127]])
+
+
+def test_a_weight_that_is_a_lone_number(graphs: Any) -> None:
+    from onnx import helper
+
+    nodes, constants = graphs.pair("q", "w", np.array(0.1, np.float32))
+    nodes.append(helper.make_node("Mul", ["x", "q"], ["y"]))
+    model = graphs.build(nodes, {"x": [1, 8]}, constants | {"w": np.array(2.04, np.float32)})
+    x = np.ones((1, 8), np.float32)
+    expected = graphs.answer(model, x=x)
+    assert store_int8_weights(model) == 1
+    np.testing.assert_array_equal(graphs.answer(model, x=x), expected)
