@@ -23,6 +23,7 @@ from .loaders import Data
 from .loop import Metrics, Phase, Plan, fit
 from .masks import fit_masks, pruned
 from .objective import Objective, Supervised, placed
+from .permutation.stage import as_permuted
 from .precision import device
 from .pruning.choose import choose, described, make_masker
 from .pruning.masker import Fixed, Masker
@@ -91,7 +92,7 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     data = build_data(request.data)
     network = _network(request)
     masker, layers, extra = _pruning(request, network, data)
-    plan = _plan(request, masker)
+    plan = _plan(request, masker, folder)
     metrics, history = fit(network, data, plan, folder)
     masks = {name: mask.cpu() for name, mask in masker.masks.items()}
     if request.train.stage == "sparse":
@@ -142,12 +143,11 @@ def _one_shot(network: nn.Module, data: Data, masks: dict[str, torch.Tensor]) ->
     return {"one_shot_accuracy": metrics["accuracy"]}
 
 
-def _plan(request: StageRequest, masker: Masker) -> Plan:
+def _plan(request: StageRequest, masker: Masker, folder: Path) -> Plan:
     train = request.train
     phases = [Phase(one.epochs, one.optimizer, build_data(one.data) if one.data else None) for one in _phases(train)]
-    return Plan(
-        train.stage, phases, request.seed, request.key, _objective(request), masker, train.precision, train.average
-    )
+    objective = _objective(request, folder)
+    return Plan(train.stage, phases, request.seed, request.key, objective, masker, train.precision, train.average)
 
 
 def _phases(train: TrainConfig) -> list[PhaseConfig]:
@@ -158,16 +158,17 @@ def _phases(train: TrainConfig) -> list[PhaseConfig]:
     return [PhaseConfig(epochs=train.epochs, optimizer=train.optimizer)]
 
 
-def _objective(request: StageRequest) -> Objective:
+def _objective(request: StageRequest, folder: Path) -> Objective:
     train = request.train
     smoothing = [phase.optimizer.label_smoothing for phase in _phases(train) for _ in range(phase.epochs)]
+    teacher = load_stage(request.model, request.teacher) if request.teacher else None
+    if teacher is not None and train.permute:
+        teacher = as_permuted(teacher, folder)  # its features are in the student's order
     if train.method == "gpusq":
-        return make_objective(request.model, train, smoothing, request.teacher)
-    distiller = None
-    if train.distill and request.teacher:
-        teacher = load_stage(request.model, request.teacher)
-        distiller = Distiller(teacher, train.distill.weight, train.distill.temperature)
-    return Supervised(smoothing, distiller)
+        return make_objective(train, teacher, smoothing, request.teacher)
+    if train.distill is None or teacher is None:
+        return Supervised(smoothing)
+    return Supervised(smoothing, Distiller(teacher, train.distill.weight, train.distill.temperature))
 
 
 def _write(
