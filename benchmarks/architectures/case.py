@@ -2,7 +2,8 @@
 
     python benchmarks/architectures/case.py NAME EXPORTER FOLDER
 
-Writes `EXPORTER.onnx`, `EXPORTER.npz` (what it answers) and `EXPORTER.json` to the folder.
+Writes `EXPORTER.onnx`, `EXPORTER.npz` (what it answers), `EXPORTER-engine.onnx` (what `twofour build` makes of it) and
+`EXPORTER.json` to the folder.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import numpy as np
 import onnxruntime
 import torch
+from built import built
 from inputs import batch
 from macs import macs_by_layer
 from networks import ARCHITECTURES, Architecture
@@ -46,8 +48,9 @@ from twofour.export.torch_onnx import export
 from twofour.training.config import LayersConfig
 from twofour.training.eligibility import list_layers
 from twofour.training.masks import magnitude_masks
-from twofour.training.quantize import insert
+from twofour.training.quantize import place
 
+PLACEMENT = "tensorrt"
 SAMPLES, BATCHES = 32, (1, 5)
 CALIBRATION = [(100, 8), (101, 8), (102, 8), (103, 8)]
 ENOUGH_DB = 10.0  # another function has about 0 dB
@@ -64,9 +67,9 @@ def prepare(found: Architecture) -> tuple[nn.Module, dict[str, Any]]:
     with torch.no_grad():
         for name, mask in magnitude_masks(network, layers).items():
             network.get_parameter(name).masked_fill_(~mask, 0.0)
-    insert(network)
+    place(network, PLACEMENT, batch(found.shape, 2, 0))
     calibrate(network, [(batch(found.shape, size, seed), torch.zeros(size)) for seed, size in CALIBRATION],
-              CalibrateConfig())
+              CalibrateConfig(placement=PLACEMENT))
     return network, {
         "parameters": sum(value.numel() for value in network.parameters()), "macs": sum(macs.values()),
         "layers": len(layers), "eligible_layers": len(eligible),
@@ -105,19 +108,20 @@ def exported(network: nn.Module, found: Architecture, exporter: str, folder: Pat
         "lint": dict(Counter(finding.severity for finding in findings)),
         "lint_ids": dict(Counter(finding.id for finding in findings)),
         "seconds": cost.seconds, "peak_memory_bytes": cost.peak_memory_bytes,
-        **_run(network, path, found, folder / f"{exporter}.npz"),
+        **_run(network, path, found),
     }
 
 
-def _run(network: nn.Module, path: Path, found: Architecture, answers: Path) -> dict[str, Any]:
-    runner, recorder = OnnxRunner(path, 1), Recorder(network, by_name=False)
+def _run(network: nn.Module, path: Path, found: Architecture) -> dict[str, Any]:
+    (engine, integer), recorder = built(path), Recorder(network, by_name=False)
+    runner = OnnxRunner(engine, 1)
     inputs = _named(network, batch(found.shape, SAMPLES, 1))
     reference = recorder.answer(inputs, "")
     plain = _plainly(path, inputs)
-    files.save_npz(answers, plain)
+    files.save_npz(path.with_suffix(".npz"), plain)
     return {
         "agreement": agreement(reference, plain).model_dump(),
-        "optimized": agreement(reference, runner.infer(inputs)).model_dump(),
+        "engine": agreement(reference, runner.infer(inputs)).model_dump(), "integer": integer,
         "noise_floor": recorder.noise_floor(inputs, reference).model_dump(),
         "batches": {str(size): _at(runner, recorder, _named(network, batch(found.shape, size, 2))) for size in BATCHES},
     }
@@ -159,7 +163,8 @@ def resized(network: nn.Module, found: Architecture, exporter: str, folder: Path
     path = folder / f"{exporter}-sizes.onnx"
     save(model, path)
     other = batch((found.shape[0], *found.other), 2, 3)
-    answer = _at(OnnxRunner(path, 1), Recorder(network, by_name=False), _named(network, other))
+    engine, _ = built(path)
+    answer = _at(OnnxRunner(engine, 1), Recorder(network, by_name=False), _named(network, other))
     return {**answer, "any_size": "At an odd" not in said.getvalue()}
 
 

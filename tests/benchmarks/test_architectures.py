@@ -12,6 +12,8 @@ import pytest
 import torch
 from torch import nn
 
+from twofour.engines.onnxruntime.runner import OnnxRunner
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks" / "architectures"
 
@@ -28,6 +30,30 @@ def test_the_page_is_that_of_the_raw_results():
     results = json.loads((ROOT / "benchmarks" / "results" / "architectures.json").read_text())
     assert (ROOT / "docs" / "architectures.md").read_text() == loaded("page").page(results)
     assert [row["name"] for row in results["rows"]] == [found.name for found in loaded("networks").ARCHITECTURES]
+
+
+def test_a_row_says_what_the_engine_answers_or_that_nobody_asked_it():
+    alike = {"predictions": 0.5, "snr_db": 12.34, "samples": 2}
+    engine = loaded("page")._engine
+    assert engine({"engine": alike, "integer": 3}, True, 4) == ["50.00, 12.3", "3 of 4"]
+    assert engine({"optimized": alike}, True, 4) == ["not measured", "not measured"]
+
+
+def test_the_engine_is_the_one_that_is_built_and_not_the_exported_file(tmp_path):
+    make, info = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    nodes = [make("QuantizeLinear", ["x", "s", "z"], ["q"]), make("DequantizeLinear", ["q", "s", "z"], ["d"]),
+             make("DequantizeLinear", ["w", "s", "z"], ["e"]), make("MatMul", ["d", "e"], ["y"], "fc")]
+    arrays = {"w": np.full((64, 8), 127, np.int8), "s": np.float32(1), "z": np.int8(0)}
+    ports = [info(name, onnx.TensorProto.FLOAT, ["n", size]) for name, size in (("x", 64), ("y", 8))]
+    graph = onnx.helper.make_graph(
+        nodes, "g", ports[:1], ports[1:], [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in arrays.items()]
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
+    onnx.save(model, tmp_path / "dynamo.onnx")
+    engine, integer = loaded("built").built(tmp_path / "dynamo.onnx")
+    assert (engine.name, integer) == ("dynamo-engine.onnx", 1)
+    answer = OnnxRunner(engine, 1).infer({"x": np.full((2, 64), 127, np.float32)})["y"]
+    assert np.array_equal(answer, np.full((2, 8), 64 * 127 * 127))
 
 
 @pytest.mark.parametrize(("layer", "shape", "macs"), [
