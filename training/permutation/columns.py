@@ -27,7 +27,7 @@ class Columns:
 
     def __init__(self, matrix: NDArray[Any]) -> None:
         rows, columns = matrix.shape
-        self.width = min(WIDTH, max(rows, 1))
+        self.rows, self.width = rows, min(WIDTH, max(rows, 1))
         self.pieces = max(1, -(-rows // self.width))
         narrow = np.issubdtype(matrix.dtype, np.floating) and matrix.dtype.itemsize < 8
         self.values: NDArray[Any] = np.zeros((self.pieces, columns, self.width), np.float32 if narrow else np.float64)

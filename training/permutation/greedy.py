@@ -18,7 +18,13 @@ _CYCLE = 4
 
 
 class Window(Protocol):
-    """What every group of two stripes, or of three, can gain by dealing its columns anew."""
+    """What every group of two stripes, or of three, can gain by dealing its columns anew.
+
+    Attributes:
+        work: groups evaluated so far, times rows.
+    """
+
+    work: int
 
     def update(self, stripes: NDArray[np.int64]) -> None:
         """Evaluate all groups with one of the given stripes anew."""
@@ -95,7 +101,7 @@ class Greedy:
         self.features.update(stripes)
         self.window.update(stripes)
 
-    def escape(self, attempts: int, random: np.random.Generator) -> int:
+    def escape(self, attempts: int, work: int, random: np.random.Generator) -> int:
         """Leave a local optimum: make the order worse, converge again, and go back if that led to nothing better.
 
         One column of each of four stripes moves on to the next. No single window undoes that, as one would undo the
@@ -103,14 +109,15 @@ class Greedy:
 
         Args:
             attempts: how often.
+            work: groups times rows to evaluate; no attempt begins once that is reached.
             random: picks the stripes and the columns.
 
         Returns:
             How many of them led to something better.
         """
-        better = 0
+        better, end = 0, self.window.work + work
         for _ in range(attempts):
-            if self.clock.over:
+            if self.clock.over or self.window.work >= end:
                 break
             before, kept, known = self.features.stripes.copy(), self.features.kept.sum(), self.window.save()
             touched = self._worsen(random)

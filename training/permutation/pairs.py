@@ -22,7 +22,7 @@ class PairMap:
     """What every pair of stripes can gain.
 
     `gain`: float64 (stripes, stripes), the gain of pair (i, j), i < j, at [i, j]; 0 elsewhere.
-    `choice`: int16, the partition that gains it.
+    `choice`: int16, the partition that gains it. `work`: pairs evaluated so far, times rows.
 
     Args:
         features: of all stripes; it is read again at each update.
@@ -30,7 +30,7 @@ class PairMap:
     """
 
     def __init__(self, features: Features, clock: Clock) -> None:
-        self.features, self.clock = features, clock
+        self.features, self.clock, self.work = features, clock, 0
         stripes = len(features.kept)
         self.gain = np.zeros((stripes, stripes))
         self.choice = np.zeros((stripes, stripes), dtype=np.int16)
@@ -48,6 +48,7 @@ class PairMap:
             left = np.setdiff1d(left, block)
 
     def _evaluate(self, block: NDArray[np.int64], others: NDArray[np.int64]) -> None:
+        self.work += len(block) * len(others) * self.features.columns.rows
         scores = self._scores(block, others)
         scores[0] = self.features.kept[block][:, None] + self.features.kept[others]
         turned = others < block[:, None]

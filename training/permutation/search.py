@@ -28,6 +28,8 @@ WIDEST = 2048
 """Columns that are searched together; of wider matrices each part of at most that many is searched by itself."""
 WIDEST_TRIPLES = 512
 """The same for the window of twelve; where it is exceeded, the parts are joined by the window of eight."""
+ESCAPE_WORK = 200_000_000
+"""Pairs of stripes times rows that escapes may evaluate, ten seconds or so: few are tried in a very large matrix."""
 SPARSE = 1e-3
 """Pruning that loses no more than this part of the magnitude is not worth a search."""
 _LEAST = 5 * float(np.finfo(np.float16).tiny)
@@ -71,7 +73,8 @@ def search(matrix: NDArray[Any], *, window: int = 8, escapes: int = 100, seed: i
             integers and in float32 for narrower types; a move is made on its float64 sums in either case.
         window: columns that are dealt anew together, 8 or 12. Twelve starts from the result of eight and costs far
             more: about a minute for 512 columns and 512 rows. Defaults to 8.
-        escapes: attempts to leave the local optimum. Defaults to 100.
+        escapes: attempts to leave the local optimum; fewer where a matrix is so large that `ESCAPE_WORK` is used up
+            before. Defaults to 100.
         seed: of the escapes. Defaults to 0.
         seconds: budget, checked between steps; None, the default, is without end.
 
@@ -134,7 +137,7 @@ class _Trail:
         greedy = Greedy(features, window(features, clock), self.least, clock)
         greedy.converge()
         if len(order) > WINDOWS[0]:
-            greedy.escape(escapes, self.random)
+            greedy.escape(escapes, ESCAPE_WORK, self.random)
         return greedy.order
 
 

@@ -24,6 +24,7 @@ class TripleMap:
     """What every three stripes can gain.
 
     `groups`: int64 (groups, 3), ascending stripes. `gain`: float64 (groups,). `choice`: int16 (groups,), the partition.
+    `work`: groups evaluated so far, times rows.
 
     Args:
         features: of all stripes; it is read again at each update.
@@ -31,7 +32,7 @@ class TripleMap:
     """
 
     def __init__(self, features: Features, clock: Clock) -> None:
-        self.features, self.clock = features, clock
+        self.features, self.clock, self.work = features, clock, 0
         stripes = np.arange(len(features.kept))
         self.groups = np.array(list(combinations(stripes, 3)), dtype=np.int64).reshape(-1, 3)
         self._weights = np.array([len(stripes) ** 2, len(stripes), 1])
@@ -48,6 +49,7 @@ class TripleMap:
             if self.clock.over:
                 return
             block = due[start : start + _GROUPS_AT_ONCE]
+            self.work += len(block) * self.features.columns.rows
             self.gain[block], self.choice[block] = _best(self._table(self.groups[block]))
 
     def _table(self, groups: NDArray[np.int64]) -> NDArray[np.float64]:

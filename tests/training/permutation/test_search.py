@@ -163,6 +163,14 @@ def test_a_wide_matrix_is_searched_in_parts(monkeypatch):
     assert np.array_equal(found.order, search(matrix, escapes=2).order)
 
 
+def test_escapes_end_when_they_cost_too_much(monkeypatch):
+    matrix = uniform(3, (32, 32))
+    many = search(matrix, escapes=100)
+    monkeypatch.setattr(module, "ESCAPE_WORK", 1)
+    assert np.array_equal(search(matrix, escapes=100).order, search(matrix, escapes=1).order)
+    assert search(matrix, escapes=100).kept < many.kept
+
+
 def test_a_window_of_twelve_over_many_columns_is_joined_by_one_of_eight(monkeypatch):
     matrix = uniform(2, (16, 64))
     eight = search(matrix, escapes=0)
