@@ -1,11 +1,13 @@
 """Export of a model above 2 GB, for real: what each step costs in seconds and memory.
 
 A vision transformer of twofour's own, with random weights, is pruned to 2:4, quantized and calibrated on scikit-learn's
-digits, exported to a bundle, checked, typed in FP16, linted, built for ONNX Runtime and run. Each step is a process of
-its own; its peak is the largest resident set during the step, files that are mapped included, and is held against the
-bytes of the FP32 weights.
+digits, exported to a bundle, checked, typed in FP16, linted, built for ONNX Runtime, run, and taken as a foreign file.
+Each step is a process of its own; its peak is the largest resident set during the step, files that are mapped included,
+and is held against the bytes of the FP32 weights. The baseline is a process that only imports what the steps import.
 
-    python benchmarks/large_model.py [--dim 2560] [--depth 11] [--out benchmarks/results/large_model.json]
+    python benchmarks/large_model.py [--exporter dynamo] [--weights float] [--dim 2560] [--depth 11]
+
+A run takes the place of an earlier one of the same exporter and weights in benchmarks/results/large_model.json.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,14 @@ from twofour.common.measure import measured
 
 SIZE = 8
 Found = dict[str, Any]
+
+
+def baseline(_folder: Path, _given: argparse.Namespace) -> Found:
+    """What the imports alone take."""
+    for name in ("onnxruntime", "twofour.export.stage", "twofour.engines.inspect", "twofour.engines.onnxruntime.build",
+                 "twofour.training.factory", "twofour.training.quantize", "twofour.pipeline.foreign"):
+        import_module(name)
+    return {}
 
 
 def export(folder: Path, given: argparse.Namespace) -> Found:
@@ -124,9 +135,25 @@ def _answered(path: Path, folder: Path, *, plain: bool) -> Found:
     return found.model_dump(mode="json")
 
 
+def foreign(folder: Path, _given: argparse.Namespace) -> Found:
+    """The bundle's model as `twofour run model.onnx --inputs` takes it: converted, run, and written as a bundle."""
+    from twofour.pipeline.foreign import foreign_stage
+    from twofour.pipeline.onnx_recipe import OnnxRecipe
+
+    stored, samples = files.load_npz(folder / "bundle" / bundle.EVAL), folder / "samples.npz"
+    files.save_npz(samples, {"x": stored["inputs/x"], "targets": stored["targets"]})
+    recipe = OnnxRecipe.model_validate({
+        "name": "large", "model": {"onnx": str(folder / "bundle" / bundle.MODEL), "inputs": str(samples)},
+    })
+    foreign_stage(recipe, folder / "foreign")
+    source = bundle.read(folder / "foreign").manifest.source
+    assert source is not None
+    return {"notes": source.notes, "agreement": source.agreement.model_dump(mode="json")}
+
+
 STEPS: dict[str, Callable[[Path, argparse.Namespace], Found]] = {
-    "export": export, "check": check, "type in FP16": typed, "inspect": inspected, "build": built,
-    "run the bundle": ran, "run the engine": engine_ran,
+    "baseline": baseline, "export": export, "check": check, "type in FP16": typed, "inspect": inspected, "build": built,
+    "run the bundle": ran, "run the engine": engine_ran, "take as a foreign file": foreign,
 }
 
 
@@ -147,10 +174,16 @@ def measure(given: argparse.Namespace) -> Found:
             command = [sys.executable, __file__, "--step", step, "--folder", folder, *options]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             steps[step] = json.loads(done.stdout.splitlines()[-1])
-            share = steps[step]["peak_memory_bytes"] / steps["export"]["weight_bytes"]
-            console.say(f"{step}: {steps[step]['seconds']:.1f} s, {share:.2f} times the weights")
+            console.say(f"{step}: {steps[step]['seconds']:.1f} s, {steps[step]['peak_memory_bytes'] / 1e9:.2f} GB")
     return {"exporter": given.exporter, "weights": given.weights, "dim": given.dim, "depth": given.depth,
-            "steps": steps}
+            "weight_bytes": steps["export"]["weight_bytes"], "steps": steps}
+
+
+def merged(path: Path, run: Found) -> Found:
+    """The runs of the file with this one among them, in order."""
+    runs = files.read_json(path)["runs"] if path.is_file() else []
+    found = {(one["exporter"], one["weights"]): one for one in [*runs, run]}
+    return {"machine": machine.describe(), "runs": [found[key] for key in sorted(found)]}
 
 
 def main() -> None:
@@ -167,7 +200,7 @@ def main() -> None:
     if given.step:
         sys.stdout.write(json.dumps(one(given.step, given.folder, given)) + "\n")
         return
-    files.write_json(given.out, {"machine": machine.describe(), **measure(given)})
+    files.write_json(given.out, merged(given.out, measure(given)))
 
 
 if __name__ == "__main__":

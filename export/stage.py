@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,16 @@ from ..common.errors import TwofourError, UserError
 from ..common.machine import versions
 from .bundle_writer import publish, workshop
 from .config import ExportConfig
-from .graph.int8_weights import store_int8_weights
 from .graph.load import load
-from .graph.save import save
 from .graph.two_four import check
 from .graph.values import constant, is_op
 from .recorder import Recorder
 from .reservoir import subset
 from .samples import collect
-from .torch_onnx import export
+from .torch_onnx import export_file
 
 Array = np.ndarray[Any, Any]
+_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,8 @@ class ExportRequest:
         ranges: the quantizers' calibrated ranges.
         metric: name of the task metric; `accuracy` is the one there is.
         metrics: what every training stage reached.
-        dense: the network before pruning and quantization, whose metric on the bundle's samples is recorded. Defaults
-            to none.
+        dense: makes the network before pruning and quantization, whose metric on the bundle's samples is recorded; it
+            is let go before the export begins. Defaults to none.
     """
 
     name: str
@@ -57,7 +56,7 @@ class ExportRequest:
     ranges: list[Range]
     metric: str
     metrics: dict[str, dict[str, float]]
-    dense: nn.Module | None = None
+    dense: Callable[[], nn.Module] | None = None
 
 
 def export_bundle(request: ExportRequest, folder: Path) -> Manifest:
@@ -69,6 +68,10 @@ def export_bundle(request: ExportRequest, folder: Path) -> Manifest:
     """
     if request.metric != "accuracy":
         raise UserError(f"There is no metric called {request.metric!r}.", fix="Known: accuracy.")
+    for entry in request.ranges:
+        if entry.bits != _BITS:
+            raise UserError(f"This quantizer has {entry.bits} bits: it is fake quantization, to measure accuracy with.",
+                            where=entry.tensor, fix="Calibrate it with 8 bits to export it.")
     training = request.network.training
     try:
         inputs, targets = collect(request.network, request.val, request.config.eval_samples)
@@ -87,9 +90,10 @@ def _write(
 ) -> Manifest:
     config, recorder = request.config, Recorder(request.network, by_name=by_name)
     answers = recorder.answer(inputs, "reference answers")
+    dense = _dense_metric(request, by_name, inputs, targets)
     chosen = subset(len(targets), config.reference_samples)
     reference, recorded = ({name: value[chosen] for name, value in whole.items()} for whole in (inputs, answers))
-    names = save(_graph(request, by_name, inputs), place / bundle.MODEL)
+    names = _export(request, by_name, inputs, place / bundle.MODEL)
     model = _verified(place / bundle.MODEL, request.layers)  # its large weights stay on disk
     files.save_npz(place / bundle.REFERENCE, _grouped("inputs", reference) | _grouped("outputs", recorded))
     files.save_npz(place / bundle.EVAL, _grouped("inputs", inputs) | {"targets": targets})
@@ -100,7 +104,7 @@ def _write(
         name=request.name, files=files.hashes(place, names), inputs=_tensors(model.graph.inputs),
         outputs=_tensors(model.graph.outputs), layers=request.layers, ranges=request.ranges, metric=request.metric,
         metrics=request.metrics, eval_metric=accuracy(answers, targets),
-        dense_eval_metric=_dense_metric(request, by_name, inputs, targets),
+        dense_eval_metric=dense,
         noise_floor=recorder.noise_floor(reference, recorded), versions=versions(),
     )
     publish(place, folder, names, manifest)
@@ -110,20 +114,13 @@ def _write(
 def _dense_metric(request: ExportRequest, by_name: bool, inputs: dict[str, Array], targets: Array) -> float | None:
     if request.dense is None:
         return None
-    training = request.dense.training
-    try:
-        return accuracy(Recorder(request.dense, by_name=by_name).answer(inputs, "dense answers"), targets)
-    finally:
-        request.dense.train(training)
+    return accuracy(Recorder(request.dense(), by_name=by_name).answer(inputs, "dense answers"), targets)
 
 
-def _graph(request: ExportRequest, by_name: bool, inputs: dict[str, Array]) -> ir.Model:
+def _export(request: ExportRequest, by_name: bool, inputs: dict[str, Array], path: Path) -> list[str]:
     console.say(f"export: tracing the network ({request.config.exporter})")
     example = {name: torch.from_numpy(value[:2].copy()) for name, value in inputs.items()}
-    model = export(request.network, example if by_name else tuple(example.values()), request.config)
-    if request.config.weights == "int8":
-        store_int8_weights(model)
-    return model
+    return export_file(request.network, example if by_name else tuple(example.values()), request.config, path)
 
 
 def _verified(path: Path, layers: list[Layer]) -> ir.Model:

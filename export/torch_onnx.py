@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 import onnx_ir as ir
 import torch
@@ -14,17 +16,20 @@ from .config import ExportConfig
 from .dynamic import Axes, check_free, dynamic_axes, name_axes
 from .graph.batchnorm import fold_batchnorm
 from .graph.fold_constants import fold_constants
+from .graph.int8_weights import store_int8_weights
 from .graph.naming import name_weighted_nodes
 from .graph.passes import Pass
 from .graph.quantizers import DOMAIN, insert_quantizers
+from .graph.save import save
 from .graph.strip_metadata import strip_metadata
 from .graph.tidy import tidy
 from .graph.transposes import fold_weight_transposes
+from .graph.values import forget_constants
 from .qdq import marked_copy
 from .samples import Adapter, Tensors, named_inputs, named_outputs
 from .symbolic_int import symbolic_int
 from .tracers import captured, dynamo, torchscript
-from .trial import answers_at, compare_at
+from .trial import Elsewhere, answers_at, compare_at
 
 _PREFIX = "network."
 
@@ -35,7 +40,7 @@ def export(network: nn.Module, example: object, config: ExportConfig) -> ir.Mode
     Args:
         network: calibrated, with its quantizers; it is not changed.
         example: one batch of inputs: a tensor, a tuple or a dict of tensors, batch first, at least 1 sample.
-        config: exporter and opset.
+        config: exporter, opset, form of the weights.
 
     Returns:
         A graph whose quantizers and weighted nodes carry PyTorch's names, with BatchNormalization folded.
@@ -44,6 +49,31 @@ def export(network: nn.Module, example: object, config: ExportConfig) -> ir.Mode
         UserError: the network can't be traced, an axis that is to be dynamic is fixed in it, or its graph can't be
             brought to the opset.
     """
+    model, elsewhere = _exported(network, example, config)
+    if elsewhere:
+        with tempfile.TemporaryDirectory() as folder:
+            save(model, Path(folder) / "model.onnx")
+            compare_at(Path(folder) / "model.onnx", elsewhere)
+    return model
+
+
+def export_file(network: nn.Module, example: object, config: ExportConfig, path: Path) -> list[str]:
+    """`export` into a file, in little memory: the graph's weights are let go once they are written.
+
+    Returns:
+        The names of the files, in `path`'s folder.
+
+    Raises:
+        UserError: as of `export`, or the files can't be written. What is at `path` then is no network to use.
+    """
+    model, elsewhere = _exported(network, example, config)
+    names = save(model, path)
+    forget_constants(model)
+    compare_at(path, elsewhere)
+    return names
+
+
+def _exported(network: nn.Module, example: object, config: ExportConfig) -> tuple[ir.Model, list[Elsewhere]]:
     by_name = isinstance(example, Mapping)
     inputs = {name: _two_or_more(value.detach().cpu()) for name, value in named_inputs(network, example).items()}
     inputs = {name: value.float() if value.is_floating_point() else value for name, value in inputs.items()}
@@ -59,8 +89,9 @@ def export(network: nn.Module, example: object, config: ExportConfig) -> ir.Mode
     for step in (tidy, insert_quantizers(quantizers), *_passes(model)):
         step(model)
     _check_complete(model, set(quantizers))
-    compare_at(model, elsewhere)
-    return model
+    if config.weights == "int8":
+        store_int8_weights(model)
+    return model, elsewhere
 
 
 def _passes(model: ir.Model) -> tuple[Pass, ...]:
@@ -154,4 +185,4 @@ def _check_complete(model: ir.Model, names: set[str]) -> None:
         raise TwofourError("The exporter lost every quantizer of the network.")
 
 
-__all__ = ["export"]
+__all__ = ["export", "export_file"]

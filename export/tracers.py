@@ -45,14 +45,29 @@ def dynamo(adapter: nn.Module, inputs: Tensors, outputs: list[str], axes: Axes, 
 
 
 def torchscript(adapter: nn.Module, inputs: Tensors, outputs: list[str], axes: Axes, opset: int) -> ir.Model:
-    """By torch.jit.trace; see `dynamo`."""
+    """By torch.jit.trace; see `dynamo`.
+
+    The weights don't go through the exporter, which copies them several times and ends at 2 GB: it leaves them as
+    inputs of the graph, under the names of the state dict.
+    """
     file = io.BytesIO()
     torch.onnx.export(
         adapter, tuple(inputs.values()), file, dynamo=False, opset_version=min(opset, _NEWEST_TORCHSCRIPT),  # type: ignore[arg-type]
         input_names=list(inputs), output_names=outputs, do_constant_folding=False, custom_opsets={DOMAIN: 1},
-        dynamic_axes={**axes, **{name: {0: "batch"} for name in outputs}},
+        dynamic_axes={**axes, **{name: {0: "batch"} for name in outputs}}, export_params=False,
     )
-    return _at_opset(ir.from_proto(onnx.load_from_string(file.getvalue())), opset)
+    model = ir.from_proto(onnx.load_from_string(file.getvalue()))
+    _fill(model, adapter, set(inputs))
+    return _at_opset(model, opset)
+
+
+def _fill(model: ir.Model, adapter: nn.Module, inputs: set[str]) -> None:
+    """Make initializers of the inputs that stand for weights; they share the network's memory."""
+    state = adapter.state_dict()
+    for value in [value for value in model.graph.inputs if str(value.name) not in inputs]:
+        value.const_value = ir.tensor(state[str(value.name)].numpy(), name=value.name)
+        model.graph.inputs.remove(value)
+        model.graph.register_initializer(value)
 
 
 def _at_opset(model: ir.Model, opset: int) -> ir.Model:

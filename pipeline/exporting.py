@@ -19,7 +19,7 @@ def export_stage(recipe: Recipe, run: Path, source: str, metrics: dict[str, dict
     request = ExportRequest(
         name=recipe.name,
         network=load_stage(recipe.model, run / source),
-        dense=load_stage(recipe.model, run / "dense"),
+        dense=lambda: load_stage(recipe.model, run / "dense"),
         val=build_data(recipe.data).val,
         config=recipe.export,
         layers=[Layer.model_validate(item) for item in _list(run / source / "layers.json")],

@@ -61,6 +61,15 @@ def release(value: ir.Value | None) -> None:
             tensor.release()
 
 
+def forget_constants(model: ir.Model) -> None:
+    """Let go of the weights of a graph that nobody will use any more.
+
+    Its nodes and values hold each other, so the graph itself stays in memory until the garbage collector comes.
+    """
+    for value in model.graph.initializers.values():
+        value.const_value = None
+
+
 def is_op(node: ir.Node | None, *op_types: str) -> bool:
     """`node` is one of ONNX's own operators of these names."""
     return node is not None and node.op_type in op_types and node.domain in ("", "ai.onnx")
@@ -126,6 +135,6 @@ def replace_node(node: ir.Node, value: ir.Value) -> None:
 
 
 __all__ = [
-    "FAULTS", "Array", "Use", "add_initializer", "all_nodes", "constant", "drop_unused", "free_name", "input_at",
-    "integer", "is_op", "produced_by", "release", "replace_node", "set_initializer",
+    "FAULTS", "Array", "Use", "add_initializer", "all_nodes", "constant", "drop_unused", "forget_constants",
+    "free_name", "input_at", "integer", "is_op", "produced_by", "release", "replace_node", "set_initializer",
 ]

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from torch import nn
 from twofour.common import bundle, files
 from twofour.common.bundle import Layer, Range
 from twofour.common.errors import TwofourError, UserError
+from twofour.export import stage
 from twofour.export.config import ExportConfig
 from twofour.export.graph.load import load
 from twofour.export.light_copy import light_copy
 from twofour.export.stage import ExportRequest, export_bundle
-from twofour.export.torch_onnx import export
+from twofour.export.torch_onnx import export, export_file
 
 
 class Fixed(nn.Module):
@@ -96,14 +98,22 @@ def test_the_reference_is_drawn_from_the_samples_of_the_metric(request_: ExportR
     np.testing.assert_allclose(layers, read.arrays("reference.npz", "outputs")["logits"][:3], atol=1e-6)
 
 
-def test_the_dense_network_is_judged_on_the_same_samples(request_: ExportRequest, tmp_path: Path) -> None:
+def test_the_dense_network_is_judged_on_the_same_samples_and_let_go(
+    request_: ExportRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert export_bundle(request_, tmp_path).dense_eval_metric is None
     pool = files.load_npz(tmp_path / "eval.npz")
-    dense = Fixed(int(pool["targets"][0])).train()
+    made: list[Any] = []
+
+    def dense() -> nn.Module:
+        network = Fixed(int(pool["targets"][0])).train()
+        made.append(weakref.ref(network))
+        return network
+
     wanted = np.mean(pool["targets"] == pool["targets"][0])
+    monkeypatch.setattr(stage, "export_file", lambda *given: [one() for one in made] == [None] and export_file(*given))
     assert export_bundle(replace(request_, dense=dense), tmp_path).dense_eval_metric == pytest.approx(wanted)
     assert bundle.read(tmp_path).manifest.dense_eval_metric == pytest.approx(wanted)
-    assert dense.training
 
 
 def test_a_layer_that_is_not_two_four_stops_the_export(request_: ExportRequest, tmp_path: Path) -> None:
