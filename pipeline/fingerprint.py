@@ -22,13 +22,21 @@ def of_network(recipe: Recipe) -> dict[str, Any]:
 
 
 def of_onnx(recipe: OnnxRecipe) -> dict[str, Any]:
-    """What the bundle of an ONNX file depends on: the files, what goes into the bundle, and where samples come from."""
+    """What the bundle of an ONNX file depends on: the files, what goes into the bundle, and where samples come from.
+
+    Raises:
+        UserError: the file, or one with its weights, is missing or damaged.
+    """
+    from ..export.graph.load import load
+    from ..export.graph.stored import data_files
+
     path = Path(recipe.model.onnx)
-    beside = sorted(item for item in path.parent.glob(f"{path.name}*") if item.is_file() and item != path)
+    load(path)
+    beside = data_files(path)
     inputs = Path(recipe.model.inputs) if recipe.model.inputs else None
     return {
         "name": recipe.name, "seed": recipe.seed, "export": recipe.export.model_dump(mode="json"),
-        "model": {"sha256": files.sha256(path), "beside": {item.name: files.sha256(item) for item in beside}},
+        "model": {"sha256": files.sha256(path), "beside": {name: files.sha256(path.parent / name) for name in beside}},
         "inputs": files.sha256(inputs) if inputs else None, "data": of_data(recipe.data) if recipe.data else None,
     }
 

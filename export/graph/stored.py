@@ -37,6 +37,17 @@ def check_tensors(model: onnx.ModelProto, path: Path) -> None:
                             f"{stored[1]}.", where=str(path), fix=FIX)
 
 
+def data_files(path: Path) -> list[str]:
+    """The names of the files in which a model's weights lie, relative to its folder.
+
+    Args:
+        path: a model that `load` takes.
+    """
+    model = onnx.load(str(path), format="protobuf", load_external_data=False)
+    outside = [tensor for tensor in _tensors(model) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    return sorted({entry.value for tensor in outside for entry in tensor.external_data if entry.key == "location"})
+
+
 def _bytes(tensor: onnx.TensorProto, path: Path) -> int:
     try:
         kind = ir.DataType(tensor.data_type)
@@ -136,4 +147,4 @@ def _node_tensors(nodes: object) -> Iterator[onnx.TensorProto]:
                 yield from _graph_tensors(graph)
 
 
-__all__ = ["FIX", "check_tensors"]
+__all__ = ["FIX", "check_tensors", "data_files"]

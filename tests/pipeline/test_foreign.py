@@ -126,6 +126,26 @@ def test_a_change_of_the_file_or_of_the_inputs_makes_the_bundle_anew(file, tmp_p
     assert not bundle.read(tmp_path / "run/bundle").manifest.layers[0].sparse
 
 
+def test_a_change_of_the_file_with_its_weights_makes_the_bundle_anew(file, tmp_path):
+    onnx.save(network(), file, save_as_external_data=True, location="weights.bin", size_threshold=500)
+    data = file.with_name("weights.bin")
+    done = run(*open_run(file, tmp_path / "run", []), "export").done["export"]
+    assert run(*open_run(file, tmp_path / "run", []), "export").done["export"].key == done.key
+    content = bytearray(data.read_bytes())
+    content[onnx_offset(file, "w")] ^= 1
+    data.write_bytes(content)
+    assert run(*open_run(file, tmp_path / "run", []), "export").done["export"].key != done.key
+    data.unlink()
+    with pytest.raises(UserError, match=r"'weights\.bin' with the weight .* is missing"):
+        run(*open_run(file, tmp_path / "run", []), "export")
+
+
+def onnx_offset(path, name):
+    """Where a weight starts in its data file."""
+    tensors = {tensor.name: tensor for tensor in onnx.load(path, load_external_data=False).graph.initializer}
+    return int({entry.key: entry.value for entry in tensors[name].external_data}["offset"])
+
+
 def test_a_file_of_a_fixed_batch_is_asked_in_that_batch(tmp_path):
     path = tmp_path / "fixed.onnx"
     onnx.save(network(batch=4), path)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 from twofour.common.errors import UserError
 from twofour.export.graph.load import load
 from twofour.export.graph.save import save
+from twofour.export.graph.stored import data_files
 
 
 @pytest.fixture
@@ -59,6 +63,30 @@ def test_a_failed_save_leaves_the_old_file(split: Path, monkeypatch: pytest.Monk
         save(conv_net(np.ones(4)), split)
     assert split.read_bytes() == before
     assert sorted(item.name for item in split.parent.iterdir()) == ["model.onnx", "model.onnx.data"]
+
+
+@pytest.fixture
+def little_room() -> Iterator[None]:
+    """The kernel itself refuses to write beyond 2 KiB, as it does when a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_no_room_for_the_data_file_leaves_the_old_pair(split: Path, conv_net: Any, little_room: None) -> None:
+    before = {item.name: item.read_bytes() for item in split.parent.iterdir()}
+    with pytest.raises(UserError, match=r"model\.onnx: .*no room left"):
+        save(conv_net(np.ones(16)), split, threshold=1000)
+    assert {item.name: item.read_bytes() for item in split.parent.iterdir()} == before
+
+
+def test_the_files_of_the_weights_are_known(split: Path, tmp_path: Path, conv_net: Any) -> None:
+    assert data_files(split) == ["model.onnx.data"]
+    save(conv_net(np.ones(4)), tmp_path / "small.onnx")
+    assert data_files(tmp_path / "small.onnx") == []
 
 
 def point(path: Path, key: str, value: str) -> None:
