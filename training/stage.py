@@ -23,9 +23,9 @@ from .loaders import Data
 from .loop import Metrics, Phase, Plan, fit
 from .masks import fit_masks, pruned
 from .objective import Objective, Supervised, placed
-from .permutation.stage import as_permuted
+from .permutation import stage as permutation
 from .precision import device
-from .pruning.choose import choose, described, make_masker
+from .pruning.choose import choose, described, eligible_layers, make_masker
 from .pruning.masker import Fixed, Masker
 from .pruning.pattern import pattern_of
 from .restore import (
@@ -73,9 +73,10 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     """Run one stage and leave `weights.safetensors` and `metrics.json` in `folder`.
 
     A sparse stage prunes by its method and retrains; it leaves `masks.safetensors` and `layers.json` too, and the
-    accuracy of pruning at once, before retraining, in its metrics. A qat stage keeps the masks and ranges that it is
-    given. A run of the same stage whose checkpoint is there is continued from its last epoch; after the last one
-    nothing is trained and the same files are written again. The checkpoint stays until `forget` is called.
+    accuracy of pruning at once, before retraining, in its metrics. With `permute` channels are moved before pruning,
+    and `permutation.json` says which. A qat stage keeps the masks and ranges that it is given. A run of the same stage
+    whose checkpoint is there is continued from its last epoch; after the last one nothing is trained and the same files
+    are written again. The checkpoint stays until `forget` is called.
 
     Args:
         request: what to do.
@@ -91,6 +92,8 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
         folder.mkdir(parents=True, exist_ok=True)
     data = build_data(request.data)
     network = _network(request)
+    if request.train.stage == "sparse":
+        _permute(request, network, data, folder)
     masker, layers, extra = _pruning(request, network, data)
     plan = _plan(request, masker, folder)
     metrics, history = fit(network, data, plan, folder)
@@ -106,8 +109,9 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
 
 
 def forget(folder: Path) -> None:
-    """Delete the checkpoints in a stage's folder; call it when the stage is on record as done."""
+    """Delete what only an interrupted stage needs; call it when the stage is on record as done."""
     checkpoint.clear(folder)
+    permutation.forget(folder)
 
 
 def _network(request: StageRequest) -> nn.Module:
@@ -121,6 +125,14 @@ def _network(request: StageRequest) -> nn.Module:
             fix="Run `twofour calibrate` first.",
         )
     return network
+
+
+def _permute(request: StageRequest, network: nn.Module, data: Data, folder: Path) -> None:
+    if not request.train.permute:
+        (folder / permutation.RECORD).unlink(missing_ok=True)
+        return
+    layers = eligible_layers(network, request.train)
+    permutation.permute_stage(network, layers, data.calibration, request.key, request.seed, folder)
 
 
 def _pruning(request: StageRequest, network: nn.Module, data: Data) -> tuple[Masker, list[Layer], Metrics]:
@@ -163,7 +175,7 @@ def _objective(request: StageRequest, folder: Path) -> Objective:
     smoothing = [phase.optimizer.label_smoothing for phase in _phases(train) for _ in range(phase.epochs)]
     teacher = load_stage(request.model, request.teacher) if request.teacher else None
     if teacher is not None and train.permute:
-        teacher = as_permuted(teacher, folder)  # its features are in the student's order
+        teacher = permutation.as_permuted(teacher, folder)  # its features are in the student's order
     if train.method == "gpusq":
         return make_objective(train, teacher, smoothing, request.teacher)
     if train.distill is None or teacher is None:

@@ -106,6 +106,46 @@ def test_zero_epochs_prune_and_measure_only(tmp_path, ask):
     assert record["one_shot_accuracy"] == metrics["accuracy"]
 
 
+def test_channels_are_permuted_before_pruning_and_only_the_weights_change_place(tmp_path, ask):
+    dense = tmp_path / "dense"
+    train_stage(ask("dense", 1), dense)
+    plain, moved = tmp_path / "plain", tmp_path / "moved"
+    train_stage(ask("sparse", 0, student=dense), plain)
+    train_stage(ask("sparse", 0, student=dense, said={"permute": True}), moved)
+    assert json.loads((moved / "permutation.json").read_text())["groups"]
+    before, less, after = (read_tensors(folder / "weights.safetensors") for folder in (dense, plain, moved))
+    masks = read_masks(moved)
+    assert sum(after[name].abs().sum() for name in masks) > sum(less[name].abs().sum() for name in masks)
+    permuted = read_tensors(moved / "permuted.safetensors")
+    for name, value in before.items():
+        assert torch.equal(value.flatten().sort().values, permuted[name].flatten().sort().values)
+        if name not in masks:
+            assert torch.equal(after[name], permuted[name])
+    forget(moved)
+    assert not (moved / "permuted.safetensors").exists()
+
+
+def test_a_killed_permuting_stage_ends_as_one_that_was_not(tmp_path, ask, monkeypatch):
+    dense = tmp_path / "dense"
+    train_stage(ask("dense", 1), dense)
+    request = ask("sparse", 2, student=dense, teacher=dense,
+                  said={"method": "gpusq", "distill": None, "permute": True})
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    train_stage(request, whole)
+    with monkeypatch.context() as patch:
+        kill_after(patch, 1)
+        with pytest.raises(Killed):
+            train_stage(request, killed)
+    monkeypatch.setattr("twofour.training.permutation.stage.permute", None)  # it isn't searched again
+    train_stage(request, killed)
+    assert same(whole, killed)
+    for name in ("permutation.json", "metrics.json"):
+        first, second = (json.loads((folder / name).read_text()) for folder in (whole, killed))
+        for group in [*first.get("groups", []), *second.get("groups", [])]:
+            del group["seconds"]
+        assert first == second
+
+
 def test_a_restored_network_answers_as_before(tmp_path, ask, model, data):
     train_stage(ask("sparse", 1), tmp_path / "s")
     metrics = calibration_stage(model, data, CalibrateConfig(method="max"), tmp_path / "s", tmp_path / "c", 0)
