@@ -9,6 +9,7 @@ from ...export.graph.int8_weights import store_int8_weights
 from .biases import split_biases
 from .shared import merge_shared
 from .shifted import store_shifted
+from .unmet import store_unmet
 from .unsigned import store_unsigned
 
 
@@ -23,7 +24,7 @@ def prepare(model: ir.Model) -> list[str]:
     """
     weights = store_int8_weights(model)
     merged, unsigned, shifted = merge_shared(model), store_unsigned(model), store_shifted(model)
-    biases = split_biases(model)
+    biases, unmet = split_biases(model), store_unmet(model)
     RemoveUnusedNodesPass()(model)
     return [
         f"{weights} weights stored as 8-bit integers",
@@ -31,6 +32,7 @@ def prepare(model: ir.Model) -> list[str]:
         f"{unsigned} activations that are never negative stored as uint8 with zero point 0, limited to code 127",
         f"{shifted} signed activations stored as uint8 with zero point 128, with uint8 weights where they meet",
         f"biases added behind an integer Gemm: {biases}",
+        *([f"{unmet} weights stored in FP32, because the inputs of their layers are float"] if unmet else []),
     ]
 
 
