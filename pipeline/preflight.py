@@ -46,9 +46,10 @@ def _is_new(recipe: Recipe, folder: Path) -> bool:
 
 
 def _try(recipe: Recipe) -> None:
-    from ..training.checks import checked
+    from ..training.checks import checked, unlabelled
     from ..training.factory import build_data, build_model
     from ..training.given import refuse_training
+    from ..training.gpusq.critical import critical_layers
     from ..training.precision import check_precision
     from ..training.pruning.choose import eligible_layers
 
@@ -58,8 +59,12 @@ def _try(recipe: Recipe) -> None:
         check_precision(train.precision)
         if train.stage == "sparse":
             eligible_layers(network, train)
+        if train.method == "gpusq" and train.gpusq.feature:
+            critical_layers(network, train.gpusq.critical)
     data = build_data(recipe.data)
-    for name in ("train", "val", "calibration"):
+    read = any(train.reads_labels and train.total_epochs for train in recipe.training)
+    next(iter((checked if read else unlabelled)(data.train, "train")))
+    for name in ("val", "calibration"):
         next(iter(checked(getattr(data, name), name)))
     for phase in (phase for train in recipe.training for phase in train.phases or []):
         if phase.data:

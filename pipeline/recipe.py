@@ -17,6 +17,7 @@ from ..training.config import DataConfig, ModelConfig, TrainConfig
 from .complaints import explain
 from .overrides import apply
 from .resolve import check, resolve
+from .teaching import FOUR, check_four_bits, four_bits
 
 
 class Recipe(Document):
@@ -49,6 +50,7 @@ class Recipe(Document):
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
         check(self.training, self.model, self.calibrate.method == "given")
+        check_four_bits(self.calibrate, bool(self.engines) and "engines" in self.model_fields_set)
         backends = [engine.backend for engine in self.engines]
         if len(set(backends)) < len(backends):
             raise ValueError("engines: each backend can be listed once")
@@ -56,7 +58,9 @@ class Recipe(Document):
 
     def resolved(self) -> Recipe:
         """The same recipe with everything that was left out filled in."""
-        return self.model_copy(update={"training": resolve(self.training)})
+        training = resolve(self.training)
+        filled = four_bits(self.calibrate, training) if self.calibrate.bits == FOUR else {"training": training}
+        return self.model_copy(update=filled)
 
     def document(self) -> dict[str, Any]:
         """As written in YAML."""

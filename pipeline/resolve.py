@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..training.config import ModelConfig, OptimizerConfig, PhaseConfig, TrainConfig
+from .teaching import check_gpusq, check_pairs
 
 ORDER = ("dense", "sparse", "qat")
-_METHODS = {"dense": ("supervised",), "sparse": ("asp", "sr_ste", "gradual"), "qat": ("qat",)}
+_METHODS = {"dense": ("supervised",), "sparse": ("asp", "sr_ste", "gradual", "gpusq"), "qat": ("qat", "gpusq")}
 _PRUNING = ("layers", "pattern", "sparsity", "scores", "permute", "sr_ste", "gradual")
 _EPOCHS = 10
 
@@ -29,7 +30,10 @@ def check(training: list[TrainConfig], model: ModelConfig, given: bool = False) 
         raise ValueError(f"model.weights: there is no file {model.weights}")
     measured = [] if "dense" in names else ["dense"]
     for index, train in enumerate(training):
-        _check_stage(train, [*measured, *names[:index]], f"training.{index}")
+        where, earlier = f"training.{index}", [*measured, *names[:index]]
+        _check_stage(train, earlier, where)
+        check_gpusq(train, training[:index], earlier, where)
+        check_pairs(train, where)
 
 
 def _check_stage(train: TrainConfig, earlier: Sequence[str], where: str) -> None:

@@ -17,6 +17,7 @@ from . import stages
 from .onnx_recipe import AnyRecipe, OnnxRecipe, load_any
 from .preflight import preflight
 from .stage import Stage, StageRecord, perform
+from .teaching import ACCURACY_ONLY, FOUR
 
 RECIPE = "recipe.yaml"
 
@@ -30,12 +31,14 @@ class Outcome:
         done: the record of every stage, by name, in order.
         skipped: optional engines that this machine can't build, by backend, with the reason.
         changed: some stage was done now, not kept.
+        note: what people have to know of it.
     """
 
     folder: Path
     done: dict[str, StageRecord] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     changed: bool = False
+    note: str | None = None
 
 
 def open_run(
@@ -74,7 +77,7 @@ def run(recipe: AnyRecipe, folder: Path, until: str | None = None) -> Outcome:
     Raises:
         UserError, MissingError: as the stages do; what was finished before is kept.
     """
-    outcome = Outcome(folder)
+    outcome = Outcome(folder, note=_note(recipe, until))
     files.sweep(folder)
     preflight(recipe, folder, until)
     _write_recipe(recipe, folder)
@@ -82,6 +85,14 @@ def run(recipe: AnyRecipe, folder: Path, until: str | None = None) -> Outcome:
         outcome.done[stage.name], redone = perform(stage, folder)
         outcome.changed = outcome.changed or redone
     return outcome
+
+
+def _note(recipe: AnyRecipe, until: str | None) -> str | None:
+    if isinstance(recipe, OnnxRecipe) or recipe.calibrate.bits != FOUR:
+        return None
+    if until == "export":
+        raise UserError(ACCURACY_ONLY, where="calibrate.bits: 4", fix="Use `twofour run`, or set calibrate.bits to 8.")
+    return ACCURACY_ONLY
 
 
 def _write_recipe(recipe: AnyRecipe, folder: Path) -> None:
@@ -114,7 +125,7 @@ def _network(context: stages.Context, until: str | None) -> Iterator[Stage]:
         return
     if "calibrate" not in context.done:
         yield stages.calibrate(context)
-    if until != "calibrate":
+    if until != "calibrate" and context.trained.calibrate.bits != FOUR:
         yield stages.export(context)
 
 

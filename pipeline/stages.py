@@ -52,7 +52,7 @@ def train(context: Context, config: TrainConfig) -> Stage:
     """Dense, sparse or quantization-aware training."""
     recipe, name = context.trained, config.stage
     student = context.last("calibrate") if name == "qat" else context.last("dense", "sparse")
-    teacher = config.distill.teacher if config.distill else None
+    teacher = config.teacher
     after = sorted({stage for stage in (student, teacher) if stage})
 
     def work(run: Path, key: str) -> dict[str, float]:
@@ -70,7 +70,7 @@ def train(context: Context, config: TrainConfig) -> Stage:
         return train_stage(request, run / name)
 
     def tidy(run: Path) -> None:
-        if any((run / name).glob("checkpoint*")):
+        if any((run / name).glob("checkpoint*")) or (run / name / "permuted.safetensors").is_file():
             from ..training.stage import forget
 
             forget(run / name)
@@ -182,7 +182,7 @@ def _code() -> dict[str, Any]:
 def _made(run: Path, folder: str) -> list[str]:
     """The files that a training or calibration stage leaves, checkpoints aside."""
     known = (_WEIGHTS, _METRICS, "masks.safetensors", "layers.json", "ranges.json", "placement.json",
-             "permutation.json")
+             "permutation.json", "features.json")
     return _listed(run, folder, *(name for name in known if (run / folder / name).is_file()))
 
 

@@ -22,6 +22,7 @@ def summarize(outcome: Outcome) -> dict[str, Any]:
     built = [engine for engine in engines if f"build {_backend(engine)}" in outcome.done]
     return {
         "run": folder.name,
+        "note": outcome.note,
         "stages": {name: _stage(record) for name, record in outcome.done.items()},
         "compression": _compression(folder, built),
         "engines": {path.name: _engine(path) for path in built},

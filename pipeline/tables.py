@@ -21,6 +21,8 @@ def show(summary: dict[str, Any]) -> None:
     """Print accuracy per stage, then size, agreement and speed per engine, to standard output."""
     console = Console()
     console.print(_stages(summary))
+    if summary.get("note"):
+        console.print(Text(summary["note"]))
     for name, figures in summary["engines"].items():
         console.print(_engine(name, figures))
         if figures.get("latency"):

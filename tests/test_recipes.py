@@ -9,7 +9,9 @@ RECIPES = Path(__file__).parent.parent / "recipes"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "drop", "dense"), [("digits-resnet", 0.01, 0.98), ("digits-vit", 0.015, 0.96)])
+@pytest.mark.parametrize(("name", "drop", "dense"), [
+    ("digits-resnet", 0.01, 0.98), ("digits-vit", 0.015, 0.96), ("digits-vit-gpusq", 0.015, 0.96),
+])
 def test_a_ready_recipe_keeps_its_promise(twofour, tmp_path, name, drop, dense):
     run = tmp_path / "run"
     code = twofour("run", RECIPES / f"{name}.yaml", "--out", run, "--set", "profile.seconds=0.2", "--quiet")
@@ -24,4 +26,4 @@ def test_a_ready_recipe_keeps_its_promise(twofour, tmp_path, name, drop, dense):
 
 
 def test_every_ready_recipe_is_run():
-    assert {path.stem for path in RECIPES.glob("*.yaml")} == {"digits-resnet", "digits-vit"}
+    assert {path.stem for path in RECIPES.glob("*.yaml")} == {"digits-resnet", "digits-vit", "digits-vit-gpusq"}

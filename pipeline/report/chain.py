@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from ..teaching import FOUR
+
 ORDER = ("dense", "sparse", "calibrate", "qat", "export")
 _AFTER = {"sparse": ("dense",), "calibrate": ("dense", "sparse"), "qat": ("calibrate",), "export": ("calibrate", "qat")}
 
@@ -29,7 +31,14 @@ def planned(recipe: Mapping[str, Any]) -> tuple[str, ...]:
         return ("export",)
     listed = recipe.get("training")
     training = [entry.get("stage") for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-    return tuple(name for name in ORDER if name in ("calibrate", "export") or name in training)
+    always = ("calibrate",) if measured_only(recipe) else ("calibrate", "export")
+    return tuple(name for name in ORDER if name in always or name in training)
+
+
+def measured_only(recipe: Mapping[str, Any]) -> bool:
+    """Whether a recipe asks for 4 bits, which end with the accuracy."""
+    calibrate = recipe.get("calibrate")
+    return isinstance(calibrate, dict) and calibrate.get("bits") == FOUR
 
 
 def outdated(records: Mapping[str, Made], plan: Sequence[str]) -> set[str]:
@@ -55,4 +64,4 @@ def _follows(made_from: Any, expected: Sequence[str], valid: Mapping[str, Mappin
     return made_from.keys() >= set(expected) and all(valid.get(name) == files for name, files in made_from.items())
 
 
-__all__ = ["ORDER", "Made", "outdated", "planned"]
+__all__ = ["ORDER", "Made", "measured_only", "outdated", "planned"]

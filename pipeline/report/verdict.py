@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ...engines.records import Gate, ValidationRecord
+from ..teaching import ACCURACY_ONLY
 from .card import Card, Tone
+from .chain import measured_only
 from .collect import Engine, Run
 from .layers import LayerView, share
 from .speed import speed_cards
@@ -21,6 +23,8 @@ def headline(run: Run) -> tuple[Tone, str]:
     current = [engine for engine in run.engines if not engine.stale]
     judged = [gate for engine in current for gate in gates(engine)]
     missed = [gate.name for gate in judged if not gate.met]
+    if not run.engines and measured_only(run.recipe):
+        return "none", ACCURACY_ONLY
     if not run.engines:
         return "none", "This run has no engine yet; what it has so far is below."
     if not current:

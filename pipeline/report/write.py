@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ...common.files import write_text
 from ...engines.options import arguments
 from . import charts, engine_charts, speed, verdict, weight_charts, words
-from .chain import planned
+from .chain import measured_only, planned
 from .collect import Engine, Run, collect
 from .layers import layer_views
 
@@ -91,7 +91,7 @@ def commands(run: Run) -> list[tuple[str, str]]:
     again = [("Everything, in a folder beside this one", _line("run recipe.yaml --out", f"../{run.name}-again"))]
     again += [("The training stages, or what is left of them", "twofour train .")] if run.recipe.get("training") else []
     again += [("Calibration", "twofour calibrate .")] if "calibrate" in planned(run.recipe) else []
-    again += [("The bundle", "twofour export .")]
+    again += [] if measured_only(run.recipe) else [("The bundle", "twofour export .")]
     for engine in run.engines:
         again += _engine_commands(engine)
     return [*again, ("This report", "twofour report .")]
