@@ -168,7 +168,7 @@ def measure(given: argparse.Namespace) -> Found:
     """Every step in a process of its own."""
     steps: dict[str, Found] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for step in STEPS:
+        for step in [step for step in STEPS if step in ("export", *(given.only or STEPS))]:
             options = ["--dim", str(given.dim), "--depth", str(given.depth), "--exporter", given.exporter,
                        "--weights", given.weights]
             command = [sys.executable, __file__, "--step", step, "--folder", folder, *options]
@@ -194,6 +194,7 @@ def main() -> None:
     parser.add_argument("--exporter", default="dynamo", choices=["dynamo", "torchscript"])
     parser.add_argument("--weights", default="float", choices=["float", "int8"])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "large_model.json")
+    parser.add_argument("--only", nargs="+", choices=list(STEPS), help="these steps and the export. Defaults to all")
     parser.add_argument("--step", choices=list(STEPS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -178,10 +178,35 @@ def placed_speeds(mine: dict[str, list[dict[str, Any]]]) -> str:
     return table(["policy", *(f"batch {batch}" for batch in batches)], rows)
 
 
+def large_model(results: dict[str, Any]) -> str:
+    runs = results["runs"]
+    costs = [{"calibration": run["steps"]["export"]["calibration"], **run["steps"]} for run in runs]
+    steps = max(([step for step in run["steps"] if step != "baseline"] for run in runs), key=len)
+    rows = [[step, *(cost(found.get(step), run["weight_bytes"]) for found, run in zip(costs, runs, strict=True))]
+            for step in ["baseline", "calibration", *steps]]
+    sizes = sorted({run["weight_bytes"] for run in runs})
+    return (
+        "## A model above 2 GB\n\n`python benchmarks/large_model.py`: a vision transformer of "
+        f"{', '.join(f'{size / 1e9:.2f} GB' for size in sizes)} of FP32 weights, by exporter and form of the weights "
+        "in the bundle; each step in a process of its own. Peak resident memory in GB, files that are mapped included; "
+        "how many times the FP32 weights that is (2.5 is the limit); seconds, once, on a machine with other work. The "
+        f"baseline is a process that only imports what the steps import. {machine(results)}\n\n"
+        + table(["step", *(f"{run['exporter']}, {run['weights']}" for run in runs)], rows)
+        + "".join(f"\n\n{note}" for note in results.get("notes", []))
+    )
+
+
+def cost(step: dict[str, Any] | None, weight_bytes: int) -> str:
+    if step is None:
+        return ""
+    peak = step["peak_memory_bytes"]
+    return f"{peak / 1e9:.2f} GB, {peak / weight_bytes:.2f} times, {step['seconds']:.0f} s"
+
+
 def page() -> str:
     parts = [HEAD]
     for name, write in (("digits", digits), ("cpu_engine", cpu_engine), ("two_four_check", two_four_check),
-                        ("placement", placement)):
+                        ("large_model", large_model), ("placement", placement)):
         if (RESULTS / f"{name}.json").is_file():
             parts.append(write(json.loads((RESULTS / f"{name}.json").read_text())) + "\n")
     return "\n".join(parts)
