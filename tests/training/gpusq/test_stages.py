@@ -5,7 +5,7 @@ import torch
 
 from twofour.calibrate.config import CalibrateConfig
 from twofour.common.errors import UserError
-from twofour.training import loop
+from twofour.training import loop, stage
 from twofour.training.calibration import calibration_stage
 from twofour.training.config import DataConfig, GpusqConfig, ModelConfig, OptimizerConfig, TrainConfig
 from twofour.training.factory import build_data
@@ -29,10 +29,10 @@ def few_digits(load):
     return load("training/gpusq/few_digits.py")
 
 
-def ask(name, epochs, model=TINY, student=None, teacher=None, data=DATA, **config):
+def ask(name, epochs, model=TINY, student=None, teacher=None, data=DATA, said=None, **config):
     method = "supervised" if name == "dense" else "gpusq"
     train = TrainConfig(stage=name, method=method, epochs=epochs, gpusq=GpusqConfig(**config),
-                        optimizer=OptimizerConfig(name="adamw", lr=0.002), pairs=config.pop("pairs", None))
+                        optimizer=OptimizerConfig(name="adamw", lr=0.002), **(said or {}))
     return StageRequest(model=model, data=data, train=train, seed=0, key="key", student=student, teacher=teacher)
 
 
@@ -140,6 +140,33 @@ def test_no_teacher_no_losses_and_no_match_are_told_before_any_training(tmp_path
         train_stage(ask("qat", 1, student=start, teacher=dense), tmp_path)
     with pytest.raises(UserError, match=r"no feature loss of blocks\.0"):
         train_stage(ask("qat", 1, student=start, teacher=sparse, critical=["blocks.0"]), tmp_path)
+
+
+def test_pairs_are_pruned_and_held(tmp_path, dense):
+    train_stage(ask("sparse", 1, student=dense, teacher=dense, said={"pairs": True}), tmp_path)
+    weights, masks = read_tensors(tmp_path / "weights.safetensors"), read_masks(tmp_path)
+    assert masks
+    for name, mask in masks.items():
+        pairs = mask.reshape(-1, 4, 2)
+        assert torch.equal(pairs[..., 0], pairs[..., 1])
+        assert (pairs[..., 0].sum(1) == 2).all()
+        assert not weights[name][~mask].any()
+
+
+def test_where_channels_are_permuted_the_teacher_has_the_students_order(tmp_path, dense, monkeypatch):
+    class Seen(BaseException):
+        pass
+
+    def see(_train, teacher, *_):
+        raise Seen(teacher)
+
+    monkeypatch.setattr(stage, "make_objective", see)
+    with pytest.raises(Seen) as seen:
+        train_stage(ask("sparse", 1, student=dense, teacher=dense, said={"permute": True}), tmp_path)
+    taught, before = seen.value.args[0].state_dict(), read_tensors(dense / "weights.safetensors")
+    moved = read_tensors(tmp_path / "permuted.safetensors")
+    assert all(torch.equal(taught[name], moved[name]) for name in moved)
+    assert any(not torch.equal(taught[name], before[name]) for name in before)
 
 
 def test_four_bits_come_back_from_the_stages_folder(tmp_path, dense):
