@@ -21,7 +21,7 @@ _SAME = {
 _STEPS = 200
 
 
-def bounds(value: ir.Value | None, steps: int = _STEPS) -> Bounds:
+def bounds(value: ir.Value | None, steps: int = _STEPS, known: dict[ir.Value, Bounds] | None = None) -> Bounds:
     """The least and the largest number that `value` can hold; infinite where nothing is known.
 
     Only what is exact in floating point is used: bounds that would have to be rounded are left out.
@@ -29,25 +29,35 @@ def bounds(value: ir.Value | None, steps: int = _STEPS) -> Bounds:
     Args:
         value: any float tensor.
         steps: how far back it is followed.
+        known: what was found on the way; each tensor is looked at once, however many paths lead back to it.
     """
+    known = {} if known is None else known
+    if value is None or value in known:
+        return ANY if value is None else known[value]
+    known[value] = ANY  # as long as it is looked for: no graph can send this in circles
+    known[value] = _found(value, steps, known)
+    return known[value]
+
+
+def _found(value: ir.Value, steps: int, known: dict[ir.Value, Bounds]) -> Bounds:
     array = constant(value)
     if array is not None:
         return (float(array.min()), float(array.max())) if array.size else ANY
-    node = None if value is None else value.producer()
+    node = value.producer()
     if node is None or steps == 0 or node.domain not in ("", "ai.onnx"):
         return ANY
-    return _meet(_FIXED.get(node.op_type, ANY), _of_inputs(node, steps - 1))
+    return _meet(_FIXED.get(node.op_type, ANY), _of_inputs(node, steps - 1, known))
 
 
-def _of_inputs(node: ir.Node, steps: int) -> Bounds:
+def _of_inputs(node: ir.Node, steps: int, known: dict[ir.Value, Bounds]) -> Bounds:
     if node.op_type in _SAME:
-        return _padded(node, bounds(node.inputs[0], steps))
+        return _padded(node, bounds(node.inputs[0], steps, known))
     if node.op_type == "Concat":
-        parts = [bounds(value, steps) for value in node.inputs]
+        parts = [bounds(value, steps, known) for value in node.inputs]
         return min(low for low, _ in parts), max(high for _, high in parts)
     if node.op_type == "Clip":
         low, high = (constant(input_at(node, index)) for index in (1, 2))
-        return _clipped(bounds(node.inputs[0], steps), low, high)
+        return _clipped(bounds(node.inputs[0], steps, known), low, high)
     if node.op_type == DEQUANTIZE:
         return _dequantized(node)
     return ANY
