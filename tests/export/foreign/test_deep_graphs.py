@@ -18,13 +18,13 @@ from twofour.export.graph.two_four import check
 DEPTH = 20_000
 
 
-def network(nodes, last, zero=np.int8(0)):
+def network(nodes, last, kind=np.int8):
     """A quantized MatMul behind `nodes`, the last of which makes `last`."""
     pair = [helper.make_node("QuantizeLinear", [last, "s", "z"], ["q"]),
             helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
             helper.make_node("DequantizeLinear", ["w", "s", "wz"], ["wd"]),
             helper.make_node("MatMul", ["d", "wd"], ["y"], name="layer")]
-    constants = {"s": np.float32(0.1), "z": zero, "wz": np.int8(0), "w": np.eye(4, dtype=np.int8)}
+    constants = {"s": np.float32(0.1), "z": kind(0), "wz": np.int8(0), "w": np.eye(4, dtype=np.int8)}
     graph = helper.make_graph(
         [*nodes, *pair], "deep", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4])],
@@ -54,13 +54,13 @@ def test_uint8_codes_behind_a_longer_chain_than_is_followed_are_refused_in_words
     nodes.insert(0, helper.make_node("Sigmoid", ["x"], ["start"]))
     nodes[1].input[0] = "start"
     with pytest.raises(UserError, match="asymmetric activations"):
-        convert(network(nodes, "v999", np.uint8(0)), "file")
+        convert(network(nodes, "v999", np.uint8), "file")
 
 
 def test_bounds_take_each_tensor_once_however_many_paths_lead_to_it():
     nodes = [helper.make_node("Sigmoid", ["x"], ["c0"])]
     nodes += [helper.make_node("Concat", [f"c{index}"] * 2, [f"c{index + 1}"], axis=0) for index in range(60)]
-    model = network(nodes, "c60", np.uint8(0))
+    model = network(nodes, "c60", np.uint8)
     start = time.process_time()
     assert bounds(next(node for node in model.graph if node.op_type == "QuantizeLinear").inputs[0]) == (0, 1)
     assert time.process_time() - start < 1
