@@ -74,10 +74,10 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
 
     A sparse stage prunes by its method and retrains; it leaves `masks.safetensors` and `layers.json` too, and the
     accuracy of pruning at once, before retraining, in its metrics. With `permute` channels are moved before pruning,
-    and `permutation.json` says which. A qat stage keeps the masks and ranges that it is given. With `method: gpusq` both
-    leave the feature losses in `features.json`. A run of the same stage whose checkpoint is there is continued from its
-    last epoch; after the last one nothing is trained and the same files are written again. The checkpoint stays until
-    `forget` is called.
+    and `permutation.json` says which. A qat stage keeps the masks and ranges that it is given. With `method: gpusq`
+    both leave their feature losses in `features.json`. A run of the same stage whose checkpoint is there is continued
+    from its last epoch; after the last one nothing is trained and the same files are written again. The checkpoint
+    stays until `forget` is called.
 
     Args:
         request: what to do.
