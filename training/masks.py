@@ -71,32 +71,47 @@ class MaskKeeper:
         masks: bool by parameter name; names may lack the wrapper's prefix.
 
     Attributes:
-        masks: by name, on the weights' devices; changed in place, they count from the next call on.
+        masks: by name, on the weights' devices; changed by `set`.
         weights: by the same names.
     """
 
     def __init__(self, model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
         parameters = dict(model.named_parameters())
         self.weights = {name: _named(parameters, name) for name in masks}
-        self.masks = {name: mask.to(self.weights[name].device) for name, mask in masks.items()}
+        self.masks = {name: mask.to(self.weights[name].device, copy=True) for name, mask in masks.items()}
+        self._factors = {name: torch.empty_like(weight, requires_grad=False) for name, weight in self.weights.items()}
+        self.set(masks)
+
+    @torch.no_grad()
+    def set(self, masks: Mapping[str, torch.Tensor]) -> None:
+        """Hold other masks of the same names and shapes from now on."""
+        for name, mask in masks.items():
+            self.masks[name].copy_(mask)
+            self._factors[name].copy_(mask)
 
     @torch.no_grad()
     def mask_gradients(self) -> None:
         """Zero the gradients of pruned weights."""
-        for name, weight in self.weights.items():
-            if weight.grad is not None:
-                weight.grad.mul_(self.masks[name])
+        found = {name: weight.grad for name, weight in self.weights.items() if weight.grad is not None}
+        if found:
+            torch._foreach_mul_(list(found.values()), [self._factors[name] for name in found])
 
     @torch.no_grad()
     def apply(self) -> None:
-        """Zero the pruned weights."""
+        """Zero the pruned weights, whatever they are."""
         for name, weight in self.weights.items():
             weight.masked_fill_(~self.masks[name], 0.0)
+
+    @torch.no_grad()
+    def hold(self) -> None:
+        """The same, many times faster; what is NaN or infinite becomes NaN, and is seen."""
+        if self.weights:
+            torch._foreach_mul_(list(self.weights.values()), list(self._factors.values()))
 
     def attach(self, optimizer: torch.optim.Optimizer) -> None:
         """Do both around every step of `optimizer`."""
         optimizer.register_step_pre_hook(self._before)
-        optimizer.register_step_post_hook(lambda *_: self.apply())
+        optimizer.register_step_post_hook(lambda *_: self.hold())
 
     def _before(self, _optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.mask_gradients()
@@ -107,7 +122,7 @@ class MaskKeeper:
 
     def _masked(self, closure: Callable[[], Any]) -> Callable[[], Any]:
         def masked() -> Any:
-            self.apply()
+            self.hold()
             loss = closure()
             self.mask_gradients()
             return loss

@@ -16,7 +16,7 @@ from torch import nn
 
 from ..config import GradualConfig
 from ..masks import MaskKeeper
-from .masker import copy_into
+from .masker import fitting
 from .rule import Rule
 
 
@@ -50,9 +50,9 @@ class Gradual:
         share = share_at(self.config, step, steps)
         if share is None or self._keeper is None:
             return
-        for name, weight in self._keeper.weights.items():
-            held = self._keeper.masks[name]
-            held.copy_(self.rule.partial(name, weight, held, share))
+        held = self._keeper.masks
+        weights = self._keeper.weights.items()
+        self._keeper.set({name: self.rule.partial(name, weight, held[name], share) for name, weight in weights})
         self._keeper.apply()
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -61,7 +61,10 @@ class Gradual:
 
     def load_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Put them back."""
-        copy_into(self.masks, tensors, "masks")
+        fitting(self.masks, tensors, "masks")
+        if self._keeper:
+            self._keeper.set(tensors)
+            self._keeper.apply()
 
 
 def share_at(config: GradualConfig, step: int, steps: int) -> float | None:

@@ -44,14 +44,19 @@ class Fixed:
     """
 
     def __init__(self, masks: Mapping[str, torch.Tensor] | None = None) -> None:
-        self.masks = {name: mask.clone() for name, mask in (masks or {}).items()}
+        self._given = dict(masks or {})
+        self._keeper: MaskKeeper | None = None
+
+    @property
+    def masks(self) -> dict[str, torch.Tensor]:
+        """Those that were given."""
+        return self._keeper.masks if self._keeper else self._given
 
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Zero the pruned weights now and after each step."""
-        keeper = MaskKeeper(model, self.masks)
-        self.masks = keeper.masks
-        keeper.apply()
-        keeper.attach(optimizer)
+        self._keeper = MaskKeeper(model, self.masks)
+        self._keeper.apply()
+        self._keeper.attach(optimizer)
 
     def step(self, step: int, steps: int) -> None:
         """Nothing changes."""
@@ -62,11 +67,25 @@ class Fixed:
 
     def load_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Masks that were chosen on another machine may differ where two weights are equal: those saved are held."""
-        copy_into(self.masks, tensors, "masks")
+        if self._keeper:
+            fitting(self.masks, tensors, "masks")
+            self._keeper.set(tensors)
+            self._keeper.apply()
 
 
 def copy_into(held: Mapping[str, torch.Tensor], saved: Mapping[str, torch.Tensor], what: str) -> None:
     """Copy tensors of a checkpoint into those of the same names.
+
+    Raises:
+        UserError: as `fitting`.
+    """
+    fitting(held, saved, what)
+    for name, tensor in held.items():
+        tensor.copy_(saved[name])
+
+
+def fitting(held: Mapping[str, torch.Tensor], saved: Mapping[str, torch.Tensor], what: str) -> None:
+    """Refuse a checkpoint's tensors that are not these.
 
     Raises:
         UserError: names or shapes differ.
@@ -78,8 +97,6 @@ def copy_into(held: Mapping[str, torch.Tensor], saved: Mapping[str, torch.Tensor
             f"This stage can't go on: the checkpoint lacks its {what}, or has another network's ({wrong[0]}).",
             where="checkpoint", fix="Delete checkpoint.json: the stage then starts from its beginning.",
         )
-    for name, tensor in held.items():
-        tensor.copy_(saved[name])
 
 
-__all__ = ["Fixed", "Masker", "copy_into"]
+__all__ = ["Fixed", "Masker", "copy_into", "fitting"]

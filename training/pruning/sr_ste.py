@@ -65,7 +65,7 @@ class SrSte:
     def _before(self, *_: Any) -> None:
         for name, weight in self._weights.items():
             if weight.grad is not None:
-                weight.grad.addcmul_(self._dense[name], ~self.masks[name], value=self.decay)
+                weight.grad.add_(self._dense[name], alpha=self.decay).sub_(weight, alpha=self.decay)  # the pruned alone
             weight.copy_(self._dense[name])
 
     @torch.no_grad()
@@ -78,7 +78,7 @@ class SrSte:
     @torch.no_grad()
     def _apply(self) -> None:
         for name, weight in self._weights.items():
-            weight.masked_fill_(~self.masks[name], 0.0)
+            weight.mul_(self.masks[name].to(weight.dtype)).add_(0.0)  # no zero is negative
 
 
 __all__ = ["SrSte"]

@@ -11,7 +11,7 @@ from twofour.training.pruning.gradual import Gradual, share_at
 
 
 def run(network, rule, train_step, config, steps):
-    masker, optimizer = Gradual(rule, config), torch.optim.SGD(network.parameters(), 0.05, momentum=0.9)
+    masker, optimizer = Gradual(rule, config), torch.optim.SGD(network.parameters(), 0.005, momentum=0.9)
     masker.attach(network, optimizer)
     history = []
     for step in range(steps):

@@ -8,8 +8,8 @@ from twofour.training.masks import is_two_four
 from twofour.training.pruning.sr_ste import SrSte
 
 
-def sgd(model, **options):
-    return torch.optim.SGD(model.parameters(), 0.1, **options)
+def sgd(model, rate=0.1, **options):
+    return torch.optim.SGD(model.parameters(), rate, **options)
 
 
 def test_one_step_is_the_paper_s(network, rule):
@@ -31,12 +31,13 @@ def test_one_step_is_the_paper_s(network, rule):
 
 
 def test_weights_come_back_and_the_network_is_always_two_four(network, rule, train_step):
-    masker, optimizer = SrSte(rule, 2e-4), sgd(network, momentum=0.9, weight_decay=0.01)
+    masker, optimizer = SrSte(rule, 2e-4), sgd(network, 0.02, momentum=0.9, weight_decay=0.01)
     masker.attach(network, optimizer)
     first = masker.masks["0.weight"].clone()
     for _ in range(20):
         train_step(network, optimizer)
         assert is_two_four(network[0].weight, 1)
+        assert not (network[0].weight.signbit() & (network[0].weight == 0)).any()
         assert not network[0].weight[~masker.masks["0.weight"]].any()
     assert (masker.masks["0.weight"] & ~first).any()
 
