@@ -155,11 +155,12 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="the run folders of benchmarks/digits.py")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.5, help="of each arm and batch size in the race")
+    parser.add_argument("--note", default="", help="a sentence on how it was measured, for the results")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     console.configure(quiet=True)
-    results: dict[str, Any] = {"machine": describe(), "release": RELEASE, "rows": [], "wide": []}
+    results: dict[str, Any] = {"machine": describe(), "release": RELEASE, "note": options.note, "rows": [], "wide": []}
     results["wide"] = [wide(name, policy) for name in WIDE for policy in get_args(Policy)]
     for seed in range(options.seeds):
         for name in digits.RECIPES:

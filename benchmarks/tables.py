@@ -124,7 +124,8 @@ def placement(results: dict[str, Any]) -> str:
     parts = [
         f"## Where quantizers go\n\n`python benchmarks/placement.py`: each policy of `calibrate.placement` on the same "
         f"sparse networks, {len(seeds)} seeds, per cent, mean (least to most). A difference within the spread of the "
-        f"seeds is none. Lint and prediction are for TensorRT {results['release']}. {machine(results)}"
+        f"seeds is none. Lint and prediction are for TensorRT {results['release']}. {machine(results)} "
+        f"{results['note']}"
     ]
     for recipe in recipes:
         mine = {policy: [row for row in rows if row["recipe"] == recipe and row["policy"] == policy]
