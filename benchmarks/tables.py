@@ -6,6 +6,7 @@ python benchmarks/tables.py
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ STAGES = {
     "qat": "INT8, fine-tuned (QAT)", "engine": "engine (ONNX Runtime)",
 }
 JUDGED = ["policy", "Q/DQ pairs", "lint: errors, warnings", "will run sparse, may, won't"]
+NETWORKS = {"deit_s": "DeiT-S", "resnet50": "ResNet-50"}
 HEAD = """# What was measured
 
 Made by `python benchmarks/tables.py` from the raw results in `benchmarks/results/`. A speed-up is the median over
@@ -204,10 +206,55 @@ def cost(step: dict[str, Any] | None, weight_bytes: int) -> str:
     return f"{peak / 1e9:.2f} GB, {peak / weight_bytes:.2f} times, {step['seconds']:.0f} s"
 
 
+def permutation(results: dict[str, Any]) -> str:
+    found = results["searches"]
+    shapes = [row for search in found.values() if "arms" in search for row in permutation_rows(search)]
+    heads = ["rows x columns", "escapes", "default keeps", "ours, efficacy %", "apex, efficacy %", "ours, CPU s",
+             "apex, CPU s", "times as long"]
+    parts = [
+        "## Channel permutations\n\n`python benchmarks/permutation.py --apex FOLDER`: kept magnitude and time of the "
+        "search on one thread, window of 8 columns. Efficacy: 0 is the order as it came, 100 keeps the larger half of "
+        "every row, which no order reaches. Times are CPU time, on a machine that had other work; ours the median of 3 "
+        "up to 256 columns. Apex was stopped where a time says \"more than\"; * is an estimate from the groups that it "
+        "had finished by then: all groups that it evaluates in the end where that is known, otherwise those of its "
+        f"first pass alone. {machine(results)}", table(heads, shapes),
+    ]
+    for name, network in found.items():
+        if "groups" in network:
+            minutes = network["cpu_seconds"] / 60
+            parts.append(f"All groups of a {NETWORKS[name]}, random weights, defaults: {minutes:.1f} minutes of CPU.")
+            parts.append(table(["group", "rows", "columns", "times", "efficacy %", "CPU s each"], [
+                [one["group"], str(one["rows"]), str(one["columns"]), str(one["count"]), f"{one['efficacy']:.1f}",
+                 f"{one['cpu_seconds']:.1f}"] for one in network["groups"]]))
+    return "\n\n".join(parts)
+
+
+def permutation_rows(search: dict[str, Any]) -> list[list[str]]:
+    possible, rows = search["bound"] - search["default"], []
+    for escapes in sorted({arm["escapes"] for arm in search["arms"]}):
+        arms = {arm["arm"]: arm for arm in search["arms"] if arm["escapes"] == escapes}
+        own, other, quick = arms["ours"], arms["apex"], arms.get("apex, quick sums", {})
+        kept = other.get("kept", quick.get("kept"))
+        spent, ratio = other["cpu_seconds"], 1 / own["cpu_seconds"]
+        time, times = f"{spent:.1f}", f"{spent * ratio:.0f}"
+        if other.get("stopped"):
+            whole = spent / other["groups"] * quick.get("groups", math.comb(search["columns"] // 4, 2))
+            time = f"more than {spent:.0f}; {'' if quick else 'more than '}{whole:,.0f} *"
+            times = f"more than {spent * ratio:,.0f}; {'' if quick else 'more than '}{whole * ratio:,.0f} *"
+        rows.append([
+            f"{search['rows']} x {search['columns']}", str(escapes), f"{search['default']:.2f}",
+            f"{own['efficacy']:.2f}",
+            "" if kept is None else f"{100 * (kept - search['default']) / possible:.2f}",
+            f"{own['cpu_seconds']:.2f}", time, times,
+        ])
+    return rows
+
+
 def page() -> str:
     parts = [HEAD]
     for name, write in (("digits", digits), ("cpu_engine", cpu_engine), ("two_four_check", two_four_check),
-                        ("large_model", large_model), ("placement", placement)):
+                        ("large_model", large_model), ("placement", placement),
+                        ("permutation", permutation)):
         if (RESULTS / f"{name}.json").is_file():
             parts.append(write(json.loads((RESULTS / f"{name}.json").read_text())) + "\n")
     return "\n".join(parts)
