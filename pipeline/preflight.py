@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from ..common.console import say
+from ..common.console import say, warn
 from ..common.lazy import require
 from ..engines.backend import find
 from . import fingerprint
@@ -13,6 +13,7 @@ from .onnx_recipe import AnyRecipe, OnnxRecipe
 from .recipe import Recipe
 from .stage import read
 
+_FLOAT_SUMS = ("tensorrt", "tensorrt-sparse")
 _PACKAGES = ("torch", "accelerate", "safetensors", "modelopt.torch.quantization", "onnxscript")
 
 
@@ -37,6 +38,15 @@ def preflight(recipe: AnyRecipe, folder: Path, until: str | None) -> None:
             for package in _PACKAGES:
                 require(package, extra="train", purpose="Training")
         _try(recipe)
+        _advise(recipe)
+
+
+def _advise(recipe: Recipe) -> None:
+    """Say what is possible but hardly meant."""
+    backends = {engine.backend for engine in recipe.engines}
+    if recipe.calibrate.placement in _FLOAT_SUMS and backends == {"onnxruntime"}:
+        warn("The quantizers' placement is TensorRT's, which fuses sums into convolutions; ONNX Runtime computes such "
+             "sums in float and can be slower than FP32. For a CPU engine: `calibrate: {placement: onnxruntime}`.")
 
 
 def _is_new(recipe: Recipe, folder: Path) -> bool:

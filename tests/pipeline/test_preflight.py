@@ -25,6 +25,15 @@ def test_what_cannot_be_pruned_stops_a_run_before_anything_is_trained(twofour, r
     assert not (tmp_path / "run" / "dense").exists()
 
 
+@pytest.mark.parametrize(("placement", "warned"), [("tensorrt", True), ("onnxruntime", False)])
+def test_a_placement_for_tensorrt_on_a_cpu_engine_is_said(recipe, tmp_path, capsys, placement, warned):
+    from twofour.pipeline.preflight import preflight
+    from twofour.pipeline.recipe import load
+
+    preflight(load(recipe(calibrate={"placement": placement})).resolved(), tmp_path, None)
+    assert ("placement: onnxruntime" in " ".join(capsys.readouterr().err.split())) == warned
+
+
 def test_the_data_of_a_phase_counts_as_an_input():
     from twofour.pipeline import stages as pipeline_stages
     from twofour.pipeline.recipe import Recipe
