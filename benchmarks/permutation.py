@@ -37,7 +37,7 @@ from twofour.training.permutation.search import kept_magnitude, row_bound, searc
 
 SHAPES = {f"{size}x{size}": (size, size, "normal") for size in (256, 512, 1024, 2048)}
 SHAPES = {"128x64": (128, 64, "uniform"), **SHAPES}
-ROUNDS, QUICK_UP_TO, ONCE_STOPPED = 3, 512, 20.0
+ROUNDS, ONCE_STOPPED = 3, 20.0
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 Found = dict[str, Any]
 
@@ -149,7 +149,7 @@ def process(folder: Path, arm: str, shape: tuple[int, int, str], escapes: int, l
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def beside_apex(folder: Path, shape: tuple[int, int, str], limit: float) -> Found:
+def beside_apex(folder: Path, shape: tuple[int, int, str], limit: float, quick: bool) -> Found:
     """All arms on one matrix."""
     weights = matrix(*shape)
     row: Found = {"rows": shape[0], "columns": shape[1], "kind": shape[2], "limit": limit,
@@ -161,7 +161,7 @@ def beside_apex(folder: Path, shape: tuple[int, int, str], limit: float) -> Foun
         row["arms"].append({"arm": "ours", "escapes": escapes, **runs[0], "cpu_seconds": statistics.median(times),
                             "all_cpu_seconds": times})
         row["arms"].append({"arm": "apex", "escapes": escapes, **process(folder, "apex", shape, escapes, limit)})
-        if shape[0] <= QUICK_UP_TO:
+        if quick:
             row["arms"].append({"arm": "apex, quick sums", "escapes": escapes,
                                 **process(folder, "quick", shape, escapes, 1e6)})
         console.say(json.dumps(row["arms"]))
@@ -185,6 +185,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--apex", type=Path, help="a clone of https://github.com/NVIDIA/apex")
     parser.add_argument("--limit", type=float, default=600, help="CPU seconds after which a search of apex is stopped")
+    parser.add_argument("--quick", type=int, default=512, help="columns up to which apex runs with quick sums too")
     parser.add_argument("--only", action="append", help="128x64, ..., resnet50, deit_s: only this, the rest is kept")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "permutation.json")
     parser.add_argument("--arm", help=argparse.SUPPRESS)
@@ -215,7 +216,7 @@ def everything(given: argparse.Namespace) -> None:
             if name in NETWORKS:
                 found[name] = network(Path(folder), name)
             else:
-                found[name] = beside_apex(Path(folder), SHAPES[name], limit)
+                found[name] = beside_apex(Path(folder), SHAPES[name], limit, SHAPES[name][1] <= given.quick)
                 limit = min(limit, ONCE_STOPPED) if any(arm.get("stopped") for arm in found[name]["arms"]) else limit
             ordered = {key: found[key] for key in (*SHAPES, *NETWORKS) if key in found}
             files.write_json(given.out, {"machine": described, "searches": ordered})

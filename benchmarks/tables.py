@@ -217,7 +217,8 @@ def permutation(results: dict[str, Any]) -> str:
         "every row, which no order reaches. Times are CPU time, on a machine that had other work; ours the median of 3 "
         "up to 256 columns. Apex was stopped where a time says \"more than\"; * is an estimate from the groups that it "
         "had finished by then: all groups that it evaluates in the end where that is known, otherwise those of its "
-        f"first pass alone. {machine(results)}", table(heads, shapes),
+        "first pass alone; its efficacy is then that of its own code with sums of ours. "
+        + machine(results), table(heads, shapes),
     ]
     for name, network in found.items():
         if "groups" in network:
