@@ -9,6 +9,7 @@ from torch import nn
 
 from twofour.common.agreement import snr_db
 from twofour.common.errors import UserError
+from twofour.export import trial
 from twofour.export.config import ExportConfig
 from twofour.export.dynamic import dynamic_axes
 from twofour.export.torch_onnx import export
@@ -127,6 +128,21 @@ def test_a_decision_on_the_size_is_warned_of(quantize: Any, capsys: pytest.Captu
     said = capsys.readouterr().err
     assert "At an odd height the graph does not answer as PyTorch does" in said
     assert "odd width" not in said
+
+
+@pytest.mark.parametrize(("ratio", "warned"), [(84.0, False), (31.0, False), (12.0, True)])
+def test_flipped_codes_at_an_odd_size_are_no_decision(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ratio: float, warned: bool
+) -> None:
+    def found(_session: Any, case: trial.Elsewhere, least: float) -> float:
+        here = ratio if case.odd else 134.0
+        if here < least:
+            raise UserError(f"dynamic: {here} dB")
+        return here
+
+    monkeypatch.setattr(trial, "_ratio", found)
+    trial._judge(None, [trial.Elsewhere("batch", {}, {}), trial.Elsewhere("height", {}, {}, odd=True)])
+    assert ("At an odd height" in capsys.readouterr().err) == warned
 
 
 def test_only_pictures_have_a_height() -> None:
