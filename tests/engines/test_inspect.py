@@ -24,7 +24,7 @@ def pruned(model: onnx.ModelProto, layer: str) -> onnx.ModelProto:
 
 
 def test_an_onnx_file(tmp_path, network):
-    onnx.save(pruned(network.onnx(), "fc1"), str(tmp_path / "m.onnx"))
+    onnx.save(pruned(network.onnx(dtype=np.int8), "fc1"), str(tmp_path / "m.onnx"))
     found = inspect(tmp_path / "m.onnx")
     assert found.kind == "onnx"
     assert [(layer.name, layer.two_four, layer.quantized) for layer in found.layers] == [

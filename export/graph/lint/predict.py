@@ -14,6 +14,7 @@ from ..two_four import Sparsity
 from ..values import is_op
 from .context import Context
 from .finding import name_of
+from .refused import refused, unknown
 
 Verdict = Literal["will run sparse", "may", "won't"]
 _MET = "it meets every condition that is known; only an engine proves it"
@@ -50,7 +51,7 @@ def predictions(context: Context) -> dict[ir.Node, Prediction]:
         if node in context.unreadable:
             continue
         if weight is not None:
-            found[node] = _of(node, weight, around)
+            found[node] = _of(node, weight, around, context)
         elif not around.constant and not is_op(node, "MatMul"):
             change = "Fold what computes its weights into constants before the export."
             found[node] = Prediction(node=name_of(node), verdict="won't", change=change,
@@ -58,11 +59,11 @@ def predictions(context: Context) -> dict[ir.Node, Prediction]:
     return found
 
 
-def _of(node: ir.Node, weight: Sparsity, around: Surroundings) -> Prediction:
-    against = list(weight_obstacles(weight, around))
+def _of(node: ir.Node, weight: Sparsity, around: Surroundings, context: Context) -> Prediction:
+    against = [*weight_obstacles(weight, around), *refused(node, context)]
     verdict: Verdict = "won't"
     if not against:
-        against = list(_drawbacks(weight, around))
+        against = [*_drawbacks(weight, around), *unknown(node, context)]
         verdict = "may" if against else "will run sparse"
     reason = "; ".join(one.text for one in against) or _MET
     change = next((one.change for one in against if one.change), None)

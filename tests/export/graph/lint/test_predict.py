@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from twofour.export.graph.lint import predict
 
@@ -76,3 +77,28 @@ def test_layers_without_names_are_told_apart(net):
     for node in model.graph:
         node.name = None
     assert [found.node for found in predict(model)] == ["net.1", "net.2"]
+
+
+@pytest.mark.parametrize(("pair", "said"), [
+    ({"codes": np.uint8, "zero": 128}, "QDQ002 at in: its codes are uint8 around 128"),
+    ({"zero": 3}, "QDQ001 at in: its zero point is 3"), ({"scale": 0.0}, "QDQ011 at in"),
+    ({"scale": np.full(256, 0.1, np.float32), "axis": 1}, "QDQ018 at in"),
+])
+def test_quantized_as_tensorrt_refuses(net, pair, said):
+    layer = net.conv(net.pair("x", "in", **pair), "layer", 256, 256)
+    [found] = predict(net.model(net.pair(layer, "out")))
+    assert found.verdict == "won't"
+    assert said in found.reason
+    assert found.change
+
+
+@pytest.mark.parametrize(("kind", "verdict", "said"), [
+    (TensorProto.INT4, "won't", "QDQ007"), (TensorProto.FLOAT8E4M3FN, "may", "QDQ009"),
+])
+def test_codes_that_no_sparse_int8_kernel_multiplies(net, kind, verdict, said):
+    net.stored.append(helper.make_tensor("codes", kind, (256, 256), net.two_four((256, 256), axis=0).reshape(-1)))
+    scale = net.const("scale", np.float32(0.1))
+    weight = net.op("DequantizeLinear", ["codes", scale], "weight")
+    [found] = predict(net.model(net.pair(net.op("MatMul", [net.pair("x", "in"), weight], "layer"), "out")))
+    assert found.verdict == verdict
+    assert said in found.reason
