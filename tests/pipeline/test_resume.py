@@ -16,7 +16,7 @@ RECIPE = {
     "data": {"factory": "twofour.training.data:digits", "args": {"size": 8}},
     "training": [
         {"stage": "dense", "epochs": 4},
-        {"stage": "sparse", "epochs": 4, "distill": {"teacher": "dense"}},
+        {"stage": "sparse", "epochs": 4, "distill": {"teacher": "dense"}, "method": "sr_ste", "average": 0.9},
         {"stage": "qat", "epochs": 3, "distill": {"teacher": "sparse"}},
     ],
     "profile": {"batch": [1], "seconds": 0.2},
