@@ -30,6 +30,7 @@ from torch import nn
 
 from twofour.calibrate.calibrate import calibrate
 from twofour.calibrate.config import CalibrateConfig
+from twofour.common.errors import UserError
 from twofour.common.files import write_json
 from twofour.common.machine import describe
 from twofour.engines.statistics import ratio
@@ -49,7 +50,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "tiny_vit": lambda: tiny_vit(size=SIZE),
     "tiny_vit, dim 256": lambda: tiny_vit(size=SIZE, dim=256),
 }
-Arms = dict[str, Callable[[], object]]
+Arms = dict[str, Callable[[], bool]]
 
 
 def looped(network: nn.Module, data: Any, **held: Any) -> _Loop:
@@ -60,14 +61,22 @@ def looped(network: nn.Module, data: Any, **held: Any) -> _Loop:
     return loop
 
 
-def stepper(loop: _Loop, inputs: torch.Tensor, targets: torch.Tensor) -> Callable[[], object]:
+def stepper(loop: _Loop, inputs: torch.Tensor, targets: torch.Tensor) -> Callable[[], bool]:
     loop.plan.masker.step(7, 10)  # gradual pruning ends at 0.7 of the steps
 
-    def step() -> None:
+    whole = copy.deepcopy(loop.model.state_dict())
+
+    def step() -> bool:
         loop.plan.masker.step(9, 10)
-        loop._step(inputs, targets, 1, 0)
+        try:
+            loop._step(inputs, targets, 1, 0)
+        except UserError:  # NaN, seen on a busy machine in quantized networks, ModelOpt's own too
+            loop.model.load_state_dict(whole)
+            loop._begin(loop.plan.phases[0])
+            return False
         if loop.average:
             loop.average.update(1000)
+        return True
 
     return step
 
@@ -99,16 +108,19 @@ def quantized(network: nn.Module, data: Any, inputs: torch.Tensor, targets: torc
 def measure(arms: Arms, rounds: int, steps: int) -> dict[str, dict[str, list[np.ndarray]]]:
     """Milliseconds of processor and of wall, one array a round; the order turns round, the first step isn't counted."""
     times: dict[str, dict[str, list[np.ndarray]]] = {name: {"processor": [], "wall": []} for name in arms}
+    failed = dict.fromkeys(arms, 0)
     for index in range(rounds):
         for name in list(arms)[:: -1 if index % 2 else 1]:
             arms[name]()
             taken = []
             for _ in range(steps):
                 start = time.process_time(), time.perf_counter()
-                arms[name]()
+                fine = arms[name]()
                 taken.append((time.process_time() - start[0], time.perf_counter() - start[1]))
+                failed[name] += not fine
             for column, clock in enumerate(("processor", "wall")):
                 times[name][clock].append(1e3 * np.array([entry[column] for entry in taken]))
+    print("steps that ended in NaN:", failed)
     return times
 
 

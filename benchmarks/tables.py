@@ -251,11 +251,28 @@ def permutation_rows(search: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
+def overhead(results: dict[str, Any]) -> str:
+    settings = results["settings"]
+    rows = [[name, arm, baseline, f"{row['ms']:.1f} ({row['quartiles'][0]:.1f} to {row['quartiles'][1]:.1f})",
+             f"{row['cost']:.2f} ({row['cost_low']:.2f} to {row['cost_high']:.2f})", row["verdict"]]
+            for name, parts in results["networks"].items()
+            for part, baseline in (("masked", "plain"), ("quantized", "modelopt"))
+            for arm, row in parts[part].items() if arm != baseline]
+    heads = ["network", "step", "against", "ms (quartiles)", "times the peer's (95 %)", "verdict"]
+    return (
+        "## What masks and quantizers cost in training\n\n`python benchmarks/overhead.py`: a step of "
+        f"{settings['batch']} samples, {settings['size']}x{settings['size']}, processor time of one thread, arms in "
+        f"turn for {settings['rounds']} rounds of {settings['steps']} steps. Peers: the same step without masks, and a "
+        "network quantized by ModelOpt's own `mtq.quantize`. `tensorrt` has quantizers at sums and products that "
+        f"ModelOpt's has not. {machine(results)}\n\n" + table(heads, rows)
+    )
+
+
 def page() -> str:
     parts = [HEAD]
     for name, write in (("digits", digits), ("cpu_engine", cpu_engine), ("two_four_check", two_four_check),
                         ("large_model", large_model), ("placement", placement),
-                        ("permutation", permutation)):
+                        ("permutation", permutation), ("overhead", overhead)):
         if (RESULTS / f"{name}.json").is_file():
             parts.append(write(json.loads((RESULTS / f"{name}.json").read_text())) + "\n")
     return "\n".join(parts)
