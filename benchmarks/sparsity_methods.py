@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sparsity_peer import modelopt_flow
-
 from twofour.calibrate.config import CalibrateConfig
 from twofour.common.files import read_json, write_json
 from twofour.common.machine import describe
@@ -135,6 +133,8 @@ class Case:
                 yield self._row(name, self.stage("again", dense, "dense"))
             else:
                 yield from self._arm(name, arms[name], sparse)
+        from sparsity_peer import modelopt_flow  # ModelOpt takes seconds to import
+
         yield self._row(PEER, modelopt_flow(self.recipe, self.folder / "dense", QAT_EPOCHS[self.network]))
 
     def _row(self, arm: str, found: dict[str, Any]) -> dict[str, Any]:
