@@ -13,6 +13,7 @@ from ..common.errors import UserError
 from ..engines.config import CONFIGS, EngineConfig
 
 T = TypeVar("T", bound=BaseModel)
+_TYPES = ("literal[", "list[")
 
 
 def explain(error: ValidationError, model: type[BaseModel], path: Path) -> UserError:
@@ -21,7 +22,8 @@ def explain(error: ValidationError, model: type[BaseModel], path: Path) -> UserE
     first = next((item for item in complaints if item["type"] == "extra_forbidden"), complaints[0])
     location = first["loc"]
     key = ".".join(_walk(model, location)[1])
-    rest = f" ({len(complaints) - 1} more to mend after this one.)" if len(complaints) > 1 else ""
+    places = {tuple(_walk(model, item["loc"])[1]) for item in complaints}  # of a value, one for each type it may have
+    rest = f" ({len(places) - 1} more to mend after this one.)" if len(places) > 1 else ""
     if first["type"] == "extra_forbidden":
         what, fix = _unknown(model, location)
     elif first["type"] == "missing":
@@ -93,13 +95,15 @@ def _keys(model: type[BaseModel] | None) -> list[str]:
 def _walk(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[type[BaseModel] | None, list[str]]:
     """The document that a place in a recipe belongs to, and the place as the user wrote it.
 
-    Pydantic puts the tag of a variant (`tensorrt`) into the place; the recipe has none.
+    Pydantic puts the tag of a variant (`tensorrt`) or its type (`list[str]`) into the place; the recipe has neither.
     """
     kinds: dict[str, type[BaseModel]] = {"": model}
     shown: list[str] = []
     for part in location:
         if isinstance(part, str) and part in kinds:
             kinds = {"": kinds[part]}
+            continue
+        if isinstance(part, str) and part.startswith(_TYPES):
             continue
         shown.append(str(part))
         if isinstance(part, str):

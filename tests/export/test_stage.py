@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import weakref
 from dataclasses import replace
@@ -200,3 +201,9 @@ def test_weights_are_shared_and_not_written_to(resnet: nn.Module, pictures: Any,
                for left, right in zip(resnet.buffers(), copied.buffers(), strict=True) if left.numel())
     export(resnet, (pictures[0][0],), ExportConfig(exporter=exporter))
     assert all(torch.equal(value, before[name]) for name, value in resnet.state_dict().items())
+
+
+def test_a_network_that_cannot_be_copied(resnet: nn.Module, pictures: Any) -> None:
+    resnet.lock = threading.Lock()  # type: ignore[assignment]
+    with pytest.raises(UserError, match=r"can't be copied.*lock.*outside of the modules"):
+        export(resnet, (pictures[0][0],), ExportConfig(exporter="torchscript"))

@@ -88,6 +88,7 @@ def test_a_resolved_recipe_reads_back_as_itself(tmp_path):
         ({"engines": [{"backend": "tensorrt", "max_batch": 2}]}, "engines.0: the batches must"),
         ({"engines": [{"backend": "tensorrt", "rest": "fp8"}]}, "engines.0.rest"),
         ({"profile": {"batch": []}}, "profile.batch"),
+        ({"calibrate": {"placement": "tensort"}}, "calibrate.placement: Input should be 'tensorrt'"),
         ({"validate": {"max_dorp": 1}}, "Did you mean 'max_drop'?"),
         ({"name": "../up"}, "name"),
         ({"model": None}, "model"),
@@ -100,6 +101,12 @@ def test_a_wrong_recipe_is_refused_with_its_place(tmp_path, changes, said):
         load(write(tmp_path, **changes))
     assert said in str(error.value)
     assert "recipe.yaml" in str(error.value)
+
+
+def test_a_value_of_several_types_is_wrong_once(tmp_path):
+    with pytest.raises(UserError) as error:
+        load(write(tmp_path, calibrate={"placement": "tensort"}))
+    assert "more to mend" not in str(error.value)
 
 
 @pytest.mark.parametrize(
