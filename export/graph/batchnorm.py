@@ -41,7 +41,8 @@ def fold_batchnorm(model: ir.Model) -> int:
     Requires an operator whose only reader is the BatchNormalization, in inference mode, with a constant weight of its
     own. A channel with a negative factor flips the sign of its codes; one with factor 0 gets codes 0 and the middle
     scale of the others; all other codes stay. Left in place: a ConvTranspose whose output channels can't have a scale
-    each (one scale per tensor, groups, or scales along the input channels), because its codes would change.
+    each (one scale per tensor, groups, or scales along the input channels), and an operator with a code of -128 in a
+    channel that flips, because their codes would change; a Gemm whose C differs between rows.
     """
     return sum(_fold(node, model.graph) for node in list(model.graph) if is_op(node, "BatchNormalization"))
 
@@ -57,6 +58,8 @@ def _fold(norm: ir.Node, graph: ir.Graph) -> bool:
         return False
     factor, shift = _affine(norm, *[value.astype(np.float64) for value in parameters if value is not None])
     groups = integer(node, "group", 1) if node.op_type == "ConvTranspose" else 1
+    if _overflows(weight, _spread(factor, weight, groups)):
+        return False
     _scale_weight(weight, factor, groups)
     _set_bias(node, graph, (bias * factor + shift).astype(np.float32))
     old = list(norm.inputs[1:5])
@@ -119,7 +122,22 @@ def _bias(node: ir.Node) -> Array | float | None:
     array = constant(value)
     if array is None or (node.op_type == "Gemm" and node.attributes.get_float("beta", 1.0) != 1.0):
         return None
+    if array.size > 1 and array.size != array.shape[-1]:
+        return None  # a Gemm's C of several rows
     return array.astype(np.float64).reshape(-1)
+
+
+def _overflows(weight: _Weight, spread: Array) -> bool:
+    """Whether a code of -128 would become 128."""
+    return weight.quantize is not None and bool(np.any((_codes(weight) == -128) & (spread < 0)))
+
+
+def _codes(weight: _Weight) -> Array:
+    assert weight.quantize is not None
+    scale = constant(weight.quantize.inputs[1])
+    assert scale is not None
+    codes: Array = np.clip(np.rint(weight.array / along(scale, weight.axis, weight.array.ndim)), -128, 127)
+    return codes
 
 
 def _scale_weight(weight: _Weight, factor: Array, groups: int) -> None:
@@ -130,7 +148,7 @@ def _scale_weight(weight: _Weight, factor: Array, groups: int) -> None:
     old = constant(weight.quantize.inputs[1])
     assert old is not None
     axis, ndim = weight.axis, weight.array.ndim
-    codes = np.clip(np.rint(weight.array / along(old, axis, ndim)), -128, 127) * np.sign(spread)
+    codes = _codes(weight) * np.sign(spread)
     scale = _new_scale(np.broadcast_to(old.astype(np.float64), factor.shape), factor)
     scaled = settle((weight.array * spread).astype(np.float32), codes, along(scale, axis, ndim))
     set_initializer(weight.value, scaled)

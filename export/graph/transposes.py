@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from .passes import graph_pass
-from .values import constant, is_op, produced_by, replace_node, set_initializer
+from .values import constant, integer, is_op, produced_by, replace_node, set_initializer
 
 
 @graph_pass()
@@ -33,7 +33,12 @@ def _weight_pair(node: ir.Node) -> tuple[ir.Node, ir.Node] | None:
     alone = all(value is not None and len(value.uses()) == 1 and not value.is_graph_output() for value in chain)
     if not alone or weight is None or not weight.is_initializer() or node.outputs[0].is_graph_output():
         return None
-    return quantize, dequantize
+    return None if any(integer(part, "block_size", 0) for part in (quantize, dequantize)) else (quantize, dequantize)
+
+
+def _per_tensor(part: ir.Node) -> bool:
+    scale = constant(part.inputs[1])
+    return scale is not None and scale.size == 1
 
 
 def _turn(node: ir.Node, quantize: ir.Node, dequantize: ir.Node) -> None:
@@ -44,9 +49,10 @@ def _turn(node: ir.Node, quantize: ir.Node, dequantize: ir.Node) -> None:
     perm = list(node.attributes["perm"].as_ints()) if "perm" in node.attributes else list(range(array.ndim))[::-1]
     set_initializer(weight, array.transpose(perm))
     for part in (quantize, dequantize):
-        part.outputs[0].shape = weight.shape
-        if "axis" in part.attributes:
-            part.attributes["axis"] = ir.AttrInt64("axis", perm.index(part.attributes["axis"].as_int() % array.ndim))
+        if part.outputs[0].type is not None:
+            part.outputs[0].shape = weight.shape
+        if "axis" in part.attributes or not _per_tensor(part):
+            part.attributes["axis"] = ir.AttrInt64("axis", perm.index(integer(part, "axis", 1) % array.ndim))
     replace_node(node, dequantize.outputs[0])
 
 

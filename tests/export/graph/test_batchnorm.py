@@ -101,6 +101,34 @@ def test_gemm_with_either_layout(graphs: Any, rng: Any) -> None:
         np.testing.assert_allclose(graphs.answer(model, x=x), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("shape", "folds"), [((6,), 1), ((1, 6), 1), ((), 1), ((6, 6), 0), ((6, 1), 0)])
+def test_a_gemm_that_adds_something_else_to_each_row(graphs: Any, rng: Any, shape: tuple[int, ...], folds: int) -> None:
+    nodes = [
+        helper.make_node("Gemm", ["x", "w", "c"], ["g"]),
+        helper.make_node("BatchNormalization", ["g", "gamma", "beta", "mean", "var"], ["y"]),
+    ]
+    constants = {name: rng.uniform(0.5, 2, 6).astype(np.float32) for name in ("gamma", "beta", "mean", "var")}
+    constants |= {"w": rng.normal(size=(8, 6)).astype(np.float32), "c": np.float32(rng.normal(size=shape))}
+    model = graphs.build(nodes, {"x": [6, 8]}, constants)
+    x = rng.normal(size=(6, 8)).astype(np.float32)
+    expected = graphs.answer(model, x=x)
+    assert fold_batchnorm(model) == folds
+    np.testing.assert_allclose(graphs.answer(model, x=x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("gamma", "folds"), [(1.0, 1), (-1.0, 0)])
+def test_the_lowest_code_has_no_opposite(conv_net: Any, graphs: Any, rng: Any, gamma: float, folds: int) -> None:
+    model = conv_net(np.full(4, gamma))
+    weight, scale = (model.graph.initializers[f"conv.weight{name}"] for name in ("", "_quantizer/scale"))
+    values = weight.const_value.numpy().copy()
+    values[0, 0, 0, 0] = -128 * scale.const_value.numpy()[0]
+    weight.const_value = ir.tensor(values, name=weight.name)
+    x = rng.normal(size=(1, 8, 6, 6)).astype(np.float32)
+    expected = graphs.answer(model, x=x)
+    assert fold_batchnorm(model) == folds
+    np.testing.assert_allclose(graphs.answer(model, x=x), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize(("groups", "axis", "quantized", "folds"), [
     (1, 1, True, 1), (1, None, True, 0), (1, 0, True, 0), (2, None, True, 0), (2, None, False, 1), (1, None, False, 1),
 ])
