@@ -133,13 +133,19 @@ def _engine(name: str, figures: dict[str, Any]) -> Table:
     table.add_row("weights that are 2:4", _percent(figures["two_four_share"]))
     table.add_row("layers that are 2:4", f"{figures['two_four_layers']} of {figures['layers']}")
     table.add_row("layers that ran sparse", f"{figures['ran_sparse_layers']} of {figures['layers']}")
-    smaller = f", {fp32 / size:.2f} times smaller than FP32 ({fp32 / 1024:.0f} KiB)" if fp32 else ""
-    table.add_row("size", f"{size / 1024:.0f} KiB{smaller}")
+    table.add_row("size", f"{size / 1024:.0f} KiB{_against(size, fp32)}")
     if validation := figures.get("validation"):
         agreement = validation["agreement"]
         shown = f"{_percent(agreement['predictions'])} of {agreement['samples']}, {_decibel(agreement['snr_db'])}"
         table.add_row(f"same prediction as {validation['reference']}", shown)
     return table
+
+
+def _against(size: int, fp32: int | None) -> str:
+    if not fp32:
+        return ""
+    times = f"{fp32 / size:.2f} times smaller than" if fp32 >= size else f"{size / fp32:.2f} times the size of"
+    return f", {times} FP32 ({fp32 / 1024:.0f} KiB)"
 
 
 def _speed(title: str, latencies: Iterable[Latency], ratios: Iterable[Ratio]) -> Table:

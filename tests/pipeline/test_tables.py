@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import pytest
 from rich.console import Console
 
 from twofour.common.machine import describe
 from twofour.engines.config import ProfileConfig
 from twofour.engines.records import Latency, ProfileRecord, Ratio
-from twofour.pipeline.tables import profile_table
+from twofour.pipeline.tables import _engine, profile_table
 
 
 def latency(arm, p50):
@@ -56,3 +57,15 @@ def test_the_cpu_engine_is_compared_with_fp32_as_ever():
     lines = printed([latency("int8", 1.0), latency("fp32", 2.0)], [ratio("fp32", 2.0, "faster", "int8")])
     assert any("against FP32" in line for line in lines)
     assert "2.00 times as fast" in row(lines, "int8")
+
+
+@pytest.mark.parametrize(("size", "said"), [
+    (1024, "1 KiB, 4.00 times smaller than FP32 (4 KiB)"), (8192, "8 KiB, 2.00 times the size of FP32 (4 KiB)"),
+])
+def test_an_engine_larger_than_fp32_is_not_called_smaller(size, said):
+    figures = {"bytes": size, "fp32_bytes": 4096, "two_four_share": 0.5, "two_four_layers": 1, "layers": 2,
+               "ran_sparse_layers": 0}
+    console = Console(width=140)
+    with console.capture() as captured:
+        console.print(_engine("cpu", figures))
+    assert said in captured.get()

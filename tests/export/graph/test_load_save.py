@@ -4,7 +4,7 @@ import os
 import resource
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +65,22 @@ def test_a_failed_save_leaves_the_old_file(split: Path, monkeypatch: pytest.Monk
     assert sorted(item.name for item in split.parent.iterdir()) == ["model.onnx", "model.onnx.data"]
 
 
-@pytest.fixture
+@contextmanager
 def little_room() -> Iterator[None]:
     """The kernel itself refuses to write beyond 2 KiB, as it does when a disk is full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_no_room_for_the_data_file_leaves_the_old_pair(split: Path, conv_net: Any, little_room: None) -> None:
+def test_no_room_for_the_data_file_leaves_the_old_pair(split: Path, conv_net: Any) -> None:
     before = {item.name: item.read_bytes() for item in split.parent.iterdir()}
-    with pytest.raises(UserError, match=r"model\.onnx: .*no room left"):
+    with little_room(), pytest.raises(UserError, match=r"model\.onnx: .*no room left"):
         save(conv_net(np.ones(16)), split, threshold=1000)
     assert {item.name: item.read_bytes() for item in split.parent.iterdir()} == before
 
@@ -185,3 +187,20 @@ def test_flipped_bytes_never_crash(tmp_path: Path, conv_net: Any) -> None:
         path.write_bytes(bytes(damaged))
         with suppress(UserError):
             load(path)
+
+
+def test_an_output_without_a_shape(tmp_path: Path, graphs: Any) -> None:
+    model = graphs.build([onnx.helper.make_node("Relu", ["x"], ["y"])], {"x": ["batch", 4]}, {})
+    proto = ir.to_proto(model)
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(proto, str(tmp_path / "m.onnx"))
+    assert load(tmp_path / "m.onnx").graph.outputs[0].shape is None
+
+
+def test_the_checkers_complaint_names_the_node(tmp_path: Path) -> None:
+    node = onnx.helper.make_node("Relu", ["nothing"], ["y"], "the_node")
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    graph = onnx.helper.make_graph([node], "g", values[:1], values[1:])
+    onnx.save(onnx.helper.make_model(graph, ir_version=10), str(tmp_path / "m.onnx"))
+    with pytest.raises(UserError, match=r"input 'nothing' of node: name: the_node OpType: Relu is not output of any"):
+        load(tmp_path / "m.onnx")
