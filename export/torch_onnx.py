@@ -86,7 +86,7 @@ def _exported(network: nn.Module, example: object, config: ExportConfig) -> tupl
     model = _trace(adapter, inputs, list(outputs), axes, config)
     name_axes(model, axes, outputs)
     _strip_prefix(model)
-    for step in (tidy, insert_quantizers(quantizers), *_passes(model)):
+    for step in (tidy, fold_constants, tidy, insert_quantizers(quantizers), *_passes(model)):
         step(model)
     _check_complete(model, set(quantizers))
     if config.weights == "int8":

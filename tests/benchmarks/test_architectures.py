@@ -32,6 +32,12 @@ def test_the_page_is_that_of_the_raw_results():
     assert [row["name"] for row in results["rows"]] == [found.name for found in loaded("networks").ARCHITECTURES]
 
 
+def test_both_exporters_gave_the_same_network_and_nothing_failed():
+    page = (ROOT / "docs" / "architectures.md").read_text()
+    assert "DIFFERENT" not in page
+    assert "not measured" not in page
+
+
 def test_a_row_says_what_the_engine_answers_or_that_nobody_asked_it():
     alike = {"predictions": 0.5, "snr_db": 12.34, "samples": 2}
     engine = loaded("page")._engine
