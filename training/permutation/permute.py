@@ -90,13 +90,17 @@ def _applied(network: nn.Module, channels: Channels, orders: Orders, example: An
 
 
 def _answers(network: nn.Module, example: Any) -> list[torch.Tensor]:
-    """In float64 where the network can, else as it is."""
-    with torch.no_grad():
-        try:
-            doubled = tree_map(lambda leaf: leaf.double() if _is_float(leaf) else leaf, example)
-            answer = run(copy.deepcopy(network).eval().double(), doubled)
-        except (RuntimeError, TypeError):
-            answer = run(copy.deepcopy(network).eval(), example)
+    """In float64 where the network can be copied and computes in it, else as it is."""
+    doubled = tree_map(lambda leaf: leaf.double() if _is_float(leaf) else leaf, example)
+    training = network.training
+    try:
+        with torch.no_grad():
+            try:
+                answer = run(copy.deepcopy(network).eval().double(), doubled)
+            except (RuntimeError, TypeError):
+                answer = run(network.eval(), example)
+    finally:
+        network.train(training)
     return [leaf for leaf in tree_leaves(answer) if _is_float(leaf)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 
 import numpy as np
 import pytest
@@ -69,6 +70,14 @@ def test_a_network_that_cannot_be_followed_is_left(capsys):
     assert not found.groups
     assert "can't be followed" in found.left["a"]
     assert "No channels are permuted" in capsys.readouterr().err
+
+
+def test_a_network_that_cannot_be_copied_is_permuted():
+    network = vit().train()
+    network.lock = threading.Lock()
+    found = permute(network, list_layers(network, LayersConfig()), X)
+    assert found.groups
+    assert network.training
 
 
 def test_channels_whose_move_would_change_the_answers_are_put_back(monkeypatch):
