@@ -203,7 +203,7 @@ def test_weights_are_shared_and_not_written_to(resnet: nn.Module, pictures: Any,
     assert all(torch.equal(value, before[name]) for name, value in resnet.state_dict().items())
 
 
-def test_a_network_that_cannot_be_copied(resnet: nn.Module, pictures: Any) -> None:
-    resnet.lock = threading.Lock()  # type: ignore[assignment]
+def test_a_network_that_cannot_be_copied(resnet: nn.Module, pictures: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resnet, "lock", threading.Lock(), raising=False)
     with pytest.raises(UserError, match=r"can't be copied.*lock.*outside of the modules"):
         export(resnet, (pictures[0][0],), ExportConfig(exporter="torchscript"))
