@@ -19,6 +19,7 @@ RECIPE = {
         {"stage": "sparse", "epochs": 4, "distill": {"teacher": "dense"}, "method": "sr_ste", "average": 0.9},
         {"stage": "qat", "epochs": 3, "distill": {"teacher": "sparse"}},
     ],
+    "calibrate": {"placement": "onnxruntime"},
     "profile": {"batch": [1], "seconds": 0.2},
     "validate": {"max_drop": None, "min_agreement": None},
 }
