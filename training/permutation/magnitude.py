@@ -24,7 +24,7 @@ def kept_magnitude(matrix: NDArray[Any]) -> float:
 
 
 def _kept(rows: NDArray[Any]) -> float:
-    groups = np.abs(rows.astype(np.float64)).reshape(-1, STRIPE)
+    groups = np.abs(rows.astype(np.float64, order="C")).reshape(-1, STRIPE)
     return float(np.sort(groups, axis=1)[:, 2:].sum())
 
 

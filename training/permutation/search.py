@@ -91,7 +91,10 @@ def search(matrix: NDArray[Any], *, window: int = 8, escapes: int = 100, seed: i
     if total - default > SPARSE * total:
         trail = _Trail(Columns(matrix), np.random.default_rng(seed), min(_LEAST, _LEAST_PART * total), clock)
         order = trail.search(order, window, escapes)
-    return Found(order, kept_magnitude(matrix[:, order]), default, bound, clock.passed)
+    kept = kept_magnitude(matrix[:, order])
+    if kept <= default:  # as it came: a gain within rounding is none
+        order, kept = np.arange(matrix.shape[1]), default
+    return Found(order, kept, default, bound, clock.passed)
 
 
 def _check(matrix: NDArray[Any], window: int) -> None:
