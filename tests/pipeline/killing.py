@@ -51,13 +51,13 @@ def current(out: Path, stages: list[str]) -> str:
     return next((stage for stage in stages if not (out / stage / "stage.json").is_file()), "report")
 
 
-def kill_once(recipe: str, out: Path, reached, seconds: float) -> int | None:
-    """Start, wait until `reached()`, kill within the `seconds` that follow."""
+def kill_once(recipe: str, out: Path, reached, seconds: float, passed) -> int | None:
+    """Start, wait until `reached()`, kill within the `seconds` that follow, or once the stage is `passed()`."""
     process = start(recipe, out)
     code = ended(process, reached)
     if code is None:
         end = time.monotonic() + seconds
-        code = ended(process, lambda: time.monotonic() > end)
+        code = ended(process, lambda: time.monotonic() > end or passed())
     if code is None:
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
@@ -70,11 +70,14 @@ def kill_everywhere(recipe: str, out: Path, kills: int, seconds: dict[str, float
     fell: collections.Counter[str] = collections.Counter()
     for stage in stages:
         for part in range(kills):  # early in the stage first, so that a slow machine's stage isn't over before
-            def reached(stage=stage):
-                return stages.index(stage) <= [*stages, "report"].index(current(out, stages))
+            def reached(stage=stage, beyond=0):
+                return stages.index(stage) + beyond <= [*stages, "report"].index(current(out, stages))
+
+            def passed(stage=stage):  # or a slow stage's kills fall behind the short one that follows
+                return reached(stage, beyond=1)
 
             moment = 1.2 * seconds[stage] * rng.uniform(part, part + 1) / kills
-            if kill_once(recipe, out, reached, moment) not in (None, 0):
+            if kill_once(recipe, out, reached, moment, passed) not in (None, 0):
                 sys.exit("a run failed")
             fell[current(out, stages)] += 1
     code = ended(start(recipe, out), lambda: False)
