@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,33 +18,41 @@ _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 def logits_for(
     model: nn.Module | Callable[..., Any], inputs: torch.Tensor, targets: torch.Tensor, where: str
 ) -> torch.Tensor:
-    """The model's logits, (N, classes), with the labels checked against them.
+    """The model's logits, (N, classes) or (N, classes, ...), with the labels checked against them.
 
     Raises:
-        UserError: the model refuses the batch, doesn't return (N, classes), or a label is no class.
+        UserError: the model refuses the batch, doesn't return logits, or a label is no class.
     """
     logits = answer(model, inputs, where)
-    if logits.ndim != 2 or len(logits) != len(targets):
+    if logits.ndim < 2 or len(logits) != len(targets):
         raise UserError(
             f"The model returned the shape {tuple(logits.shape)} for {len(targets)} samples, not (samples, classes).",
             where=where,
-            fix="twofour trains classifiers: forward() must return one row of logits per sample.",
+            fix="twofour trains classifiers: forward() must return one row of logits per sample, or per pixel with the "
+            "classes on axis 1.",
         )
-    check_labels(targets, logits.shape[1], where)
+    check_labels(targets, logits.shape, where)
     return logits
 
 
-def check_labels(targets: torch.Tensor, classes: int, where: str) -> None:
-    """Every label is an integer from 0 to `classes` - 1.
+def check_labels(targets: torch.Tensor, logits: Sequence[int], where: str) -> None:
+    """Every label is an integer from 0 to the number of classes, one for each prediction.
+
+    Args:
+        targets: (N, ...).
+        logits: the shape of the logits, (N, classes, ...).
+        where: loader and batch, for errors.
 
     Raises:
         UserError: it is not.
     """
-    if targets.ndim != 1 or targets.dtype not in _INTEGERS:
+    classes, places = logits[1], tuple(logits[2:])
+    if tuple(targets.shape[1:]) != places or targets.dtype not in _INTEGERS:
         raise UserError(
-            f"The labels are {targets.dtype} of shape {tuple(targets.shape)}, not one integer per sample.",
+            f"The labels are {targets.dtype} of shape {tuple(targets.shape)}, not one integer per sample"
+            + (f" and place: the model returned the shape {tuple(logits)}." if places else "."),
             where=where,
-            fix="Give class numbers as integers.",
+            fix="Give class numbers as integers; the model's classes are on axis 1.",
         )
     low, high = int(targets.min()), int(targets.max())
     if low < 0 or high >= classes:

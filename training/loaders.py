@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 Batch = tuple[torch.Tensor, torch.Tensor]
+Bounds = tuple[torch.Tensor | float, torch.Tensor | float]
 
 
 @runtime_checkable
@@ -28,10 +29,20 @@ class Data(Protocol):
 
 
 class Loaders:
-    """A `Data` of three loaders."""
+    """A `Data` of three loaders.
 
-    def __init__(self, train: Iterable[Any], val: Iterable[Any], calibration: Iterable[Any]) -> None:
-        self.train, self.val, self.calibration = train, val, calibration
+    Args:
+        train: what the weights are fitted to.
+        val: what the metric is measured on.
+        calibration: what the quantizers' ranges are chosen on.
+        bounds: least and largest value that an input can have, as the loaders give them: floats, or tensors that
+            broadcast to a sample, such as (C, 1, 1). Methods that change inputs need them. Defaults to not known.
+    """
+
+    def __init__(
+        self, train: Iterable[Any], val: Iterable[Any], calibration: Iterable[Any], bounds: Bounds | None = None
+    ) -> None:
+        self.train, self.val, self.calibration, self.bounds = train, val, calibration, bounds
 
 
 class TensorLoader:
@@ -63,4 +74,4 @@ class TensorLoader:
             yield (self.augment(inputs) if self.augment else inputs), self.targets[chosen]
 
 
-__all__ = ["Batch", "Data", "Loaders", "TensorLoader"]
+__all__ = ["Batch", "Bounds", "Data", "Loaders", "TensorLoader"]

@@ -7,7 +7,7 @@ continued from a checkpoint ends with the very weights of one that was never sto
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,8 @@ from .schedule import Schedule, phase_of
 from .seeds import seed_all
 
 Metrics = dict[str, float]
+_TOLD = ("epoch", "train_loss", "loss", "lr")
+_NOT_MEASURED = ("epoch", "train_loss", "lr")
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,8 @@ def fit(model: nn.Module, data: Data, plan: Plan, folder: Path) -> tuple[Metrics
     """Train `model` in place, with a checkpoint in `folder` after every epoch, and continue from one that is there.
 
     Returns:
-        The metrics on the validation set after the last epoch, and the history: `epoch`, `train_loss`, `loss`,
-        `accuracy` and `lr` (of the last step) of each epoch.
+        The metrics on the validation set after the last epoch, and the history: `epoch`, `train_loss`, the metrics and
+        `lr` (of the last step) of each epoch.
 
     Raises:
         UserError: a batch can't be used (loader and batch named), the loss became NaN or infinite in training or in
@@ -95,6 +97,7 @@ class _Loop:
     def __init__(self, model: nn.Module, data: Data, plan: Plan, folder: Path) -> None:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         self.accelerator, self.data, self.plan, self.folder = make_accelerator(plan.precision), data, plan, folder
+        plan.objective.adapt(model)
         self.format = _memory_format(model)
         self.model = placed(model, self.accelerator.device, self.format)
         self._begin(plan.phases[phase_of([phase.epochs for phase in plan.phases], 0)])
@@ -115,10 +118,14 @@ class _Loop:
         done, history = self._resume()
         if done < self.plan.epochs:
             self._train(done, history)
-        last = {name: history[-1][name] for name in ("accuracy", "loss")} if history else self._evaluate(0)
+        last = {name: history[-1][name] for name in history[-1] if name not in _NOT_MEASURED} if history else None
+        last = last or self._evaluate(0)
         if self.average:
             self.average.hold(self.plan.masker.masks)
             self.average.settle()
+        if history:
+            self.plan.objective.settle(self.model, self._now.train)
+        self.plan.objective.restore(self.model)
         placed(self.model, torch.device("cpu"), torch.contiguous_format)
         return last, history
 
@@ -137,7 +144,8 @@ class _Loop:
                 console.log(self._line(history[-1], time.perf_counter() - start))
 
     def _line(self, entry: Metrics, seconds: float) -> str:
-        told = f"train loss {entry['train_loss']:.4f}, accuracy {entry['accuracy']:.4f}, {seconds:.1f} s"
+        metric, value = next(item for item in entry.items() if item[0] not in _TOLD)
+        told = f"train loss {entry['train_loss']:.4f}, {metric} {value:.4f}, {seconds:.1f} s"
         return f"train {self.plan.stage}: epoch {entry['epoch']} of {self.plan.epochs}, {told}"
 
     def _resume(self) -> tuple[int, list[Metrics]]:
@@ -185,22 +193,33 @@ class _Loop:
         if self.average:
             self.average.hold(self.plan.masker.masks)
         with self.average.applied() if self.average else nullcontext():
-            metrics = evaluate(self.model, self._now.val, batches=batches, stage=stage)
-        return {"loss": metrics["loss"], "accuracy": metrics["accuracy"]}
+            if epoch and batches is None:
+                self.plan.objective.settle(self.model, self._now.train)
+            return evaluate(self.model, self._now.val, batches=batches, stage=stage)
 
     def _step(self, inputs: torch.Tensor, targets: torch.Tensor, epoch: int, index: int) -> float:
         inputs, targets = inputs.to(self.accelerator.device), targets.to(self.accelerator.device)
         if inputs.ndim == 4:
             inputs = inputs.to(memory_format=self.format)
-        with self.accelerator.autocast():
-            loss = self.plan.objective(self.model, inputs, targets, f"train loader, batch {index}")
-        check_loss(loss, epoch, index)
         self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
+        total = 0.0
+        for loss in self._terms(inputs, targets, f"train loader, batch {index}"):
+            check_loss(loss, epoch, index)
+            self.accelerator.backward(loss)
+            total += float(loss.detach())
         if self.phase.optimizer.clip is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.phase.optimizer.clip)
         self.optimizer.step()
-        return float(loss.detach())
+        return total
+
+    def _terms(self, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> Iterator[torch.Tensor]:
+        terms = self.plan.objective.terms(self.model, inputs, targets, where)
+        while True:
+            with self.accelerator.autocast():  # only what computes the loss, not its gradient
+                loss = next(terms, None)
+            if loss is None:
+                return
+            yield loss
 
 
 def _memory_format(model: nn.Module) -> torch.memory_format:

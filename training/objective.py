@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,11 +14,17 @@ from .checks import checked, logits_for
 from .distill import Distiller
 
 
-class Objective(Protocol):
-    """How batches are read and what is minimised on them; networks that teach, and what is gathered, belong to it."""
+class Objective:
+    """How batches are read and what is minimised on them; networks that teach, and what is gathered, belong to it.
+
+    What it does by itself is the least: labels are read, nothing is changed, checked, kept or left.
+    """
 
     def place(self, device: torch.device, memory_format: torch.memory_format) -> None:
         """Move what it holds to where the network is trained; told once, before all else."""
+
+    def adapt(self, model: nn.Module) -> None:
+        """Change the network, in place, into what the method trains; told once, before its optimizer is made."""
 
     def check(self, model: nn.Module, loader: Iterable[Any]) -> None:
         """What can be found wrong on the first batch is said before any training.
@@ -40,9 +46,15 @@ class Objective(Protocol):
         Raises:
             UserError: a batch can't be used; it is named.
         """
+        return checked(loader, "train")
 
-    def __call__(self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> torch.Tensor:
-        """The loss of one batch, a float32 scalar.
+    def terms(
+        self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, where: str
+    ) -> Iterator[torch.Tensor]:
+        """The parts of one batch's loss, float32 scalars; the gradient of each is taken before the next is asked for.
+
+        So a method of many forward passes needs the memory of one. Without a method of its own, it is one part: the
+        loss that calling the objective gives.
 
         Args:
             model: in training mode.
@@ -50,9 +62,26 @@ class Objective(Protocol):
             targets: as `batches` gave them, on the same device.
             where: loader and batch, for errors.
         """
+        yield self(model, inputs, targets, where)
+
+    def __call__(self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> torch.Tensor:
+        """The whole loss of one batch, a float32 scalar; arguments as `terms`."""
+        return torch.stack(list(self.terms(model, inputs, targets, where))).sum()
+
+    def settle(self, model: nn.Module, loader: Iterable[Any]) -> None:
+        """Bring the network, in place, into the state that is measured and kept; told before every measurement.
+
+        Args:
+            model: with the weights that are measured.
+            loader: the train loader.
+        """
+
+    def restore(self, model: nn.Module) -> None:
+        """Take back what `adapt` did, when training is over."""
 
     def state(self) -> dict[str, torch.Tensor]:
         """What goes into a checkpoint at the end of an epoch."""
+        return {}
 
     def load_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Put back what `state` gave."""
@@ -61,7 +90,7 @@ class Objective(Protocol):
         """Leave what later stages need in the stage's folder."""
 
 
-class Supervised:
+class Supervised(Objective):
     """Cross-entropy with the labels, mixed with a teacher's answers where there is a teacher.
 
     Args:
@@ -78,33 +107,16 @@ class Supervised:
         if self.distiller:
             placed(self.distiller.teacher, device, memory_format)
 
-    def check(self, model: nn.Module, loader: Iterable[Any]) -> None:
-        """The loop's own checks say it all."""
-
     def start(self, epoch: int) -> None:
         """Takes the epoch's label smoothing."""
         given = self.label_smoothing
         self._smoothing = given if isinstance(given, float | int) else given[epoch - 1]
-
-    def batches(self, loader: Iterable[Any]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """Pairs of inputs and labels, checked."""
-        return checked(loader, "train")
 
     def __call__(self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> torch.Tensor:
         """The mixed loss."""
         logits = logits_for(model, inputs, targets, where).float()
         loss = F.cross_entropy(logits, targets.long(), label_smoothing=self._smoothing)
         return self.distiller(loss, logits, inputs, where) if self.distiller else loss
-
-    def state(self) -> dict[str, torch.Tensor]:
-        """Nothing."""
-        return {}
-
-    def load_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """There is nothing to put back."""
-
-    def finish(self, folder: Path) -> None:
-        """Leaves no file."""
 
 
 def placed(model: nn.Module, device: torch.device, memory_format: torch.memory_format) -> nn.Module:

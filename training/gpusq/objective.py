@@ -18,7 +18,7 @@ from ...common.errors import UserError
 from ..checks import answer, check_labels, checked, logits_for, unlabelled
 from ..config import GpusqConfig
 from ..distill import divergence
-from ..objective import placed
+from ..objective import Objective, placed
 from .factors import write_losses
 from .features import caught
 from .losses import feature_losses, same_prediction
@@ -26,7 +26,7 @@ from .losses import feature_losses, same_prediction
 _SAMPLES = "samples"
 
 
-class Gpusq:
+class Gpusq(Objective):
     """The loss of both stages: hard * CE + soft * KL + feature * sum over layers of factor * MSE.
 
     Args:
@@ -113,7 +113,7 @@ class Gpusq:
         if self.losses:
             write_losses(folder, self.losses, self.factors)
 
-    def check(self, student: nn.Module, loader: Iterable[Any]) -> None:
+    def check(self, model: nn.Module, loader: Iterable[Any]) -> None:
         """Try the first batch of the train loader, before any training.
 
         Raises:
@@ -127,9 +127,9 @@ class Gpusq:
                 raise UserError(error.what, where=error.where, fix=f"{error.fix or ''} Without labels, set "
                                 "`gpusq: {labels: false}`.".strip()) from error
             raise
-        ours, taught = self._tried(student, inputs[:2]), self._tried(self.teacher, inputs[:2])
+        ours, taught = self._tried(model, inputs[:2]), self._tried(self.teacher, inputs[:2])
         if self.config.labels:
-            check_labels(targets, ours["logits"][-1], "train loader, batch 0")
+            check_labels(targets, ours["logits"], "train loader, batch 0")
         for name, shape in ours.items():
             _compare(name, shape, taught[name])
 
