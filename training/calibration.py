@@ -19,6 +19,7 @@ from .eligibility import list_layers
 from .evaluate import evaluate, say_metrics
 from .factory import build_data, build_model
 from .given import METHOD, given_ranges
+from .judge import judge_of
 from .masks import found_masks
 from .placement.placement import Placement
 from .restore import (
@@ -50,7 +51,7 @@ def calibration_stage(
         seed: the recipe's.
 
     Returns:
-        `accuracy` and `loss` of the calibrated, not fine-tuned fake-quant network on the validation set.
+        The data's metric and `loss` of the calibrated, not fine-tuned fake-quant network on the validation set.
 
     Raises:
         UserError: data or weights can't be used; the batch or the file is named.
@@ -70,7 +71,7 @@ def calibration_stage(
         placement = place(network, config.placement, example, [*sparse, *_pruned(layers)], config.bits)
         seed_all(seed, "calibrate", 1, loaders.calibration)
         ranges = calibrate(network, loaders.calibration, config)
-    metrics = evaluate(network, loaders.val, stage="calibrate")
+    metrics = evaluate(network, loaders.val, stage="calibrate", judge=judge_of(loaders))
     save_tensors(folder / WEIGHTS, network.state_dict())
     write_ranges(folder, ranges)
     if placement is not None:

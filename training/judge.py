@@ -1,4 +1,4 @@
-"""What a task measures: predictions against labels, gathered batch by batch."""
+"""What a task measures: predictions against labels, or pictures against pictures, gathered batch by batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .checks import logits_for
+from ..common.errors import UserError
+from ..common.images import Features, Score
+from ..common.metric import METRICS, Metric
+from .checks import answer, logits_for
+from .loaders import Data
+from .span import span_of
 
 
 class Judge(Protocol):
@@ -28,7 +33,7 @@ class Judge(Protocol):
         """
 
     def metrics(self) -> dict[str, float]:
-        """The task's metric by its name, first, and `loss`."""
+        """The task's metric by its name, first, and `loss` where the targets belong to the inputs."""
 
 
 class Classes:
@@ -49,4 +54,59 @@ class Classes:
         return {"accuracy": float(self._sums[0] / self._sums[2]), "loss": float(self._sums[1] / self._sums[2])}
 
 
-__all__ = ["Classes", "Judge"]
+class Images:
+    """Pictures beside their targets.
+
+    Args:
+        metric: `ssim` or `feature_distance`.
+        data_range: difference of the largest and the least value of a picture.
+        features: what `feature_distance` is measured in; with `ssim` it is measured too where they are given.
+    """
+
+    def __init__(self, metric: str, data_range: float, features: Features | None) -> None:
+        self._score = Score(metric, data_range, features)
+
+    def see(self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> None:
+        """Make the pictures of one batch."""
+        made = answer(model, inputs, where).detach().float().cpu().numpy()
+        self._score.see(made, targets.detach().float().cpu().numpy(), where)
+
+    def metrics(self) -> dict[str, float]:
+        """The metric, and with `ssim` the mean absolute difference as `loss`."""
+        return self._score.metrics()
+
+
+def metric_of(data: Data) -> Metric:
+    """What the data says that it is measured by; `accuracy` where it says nothing.
+
+    Raises:
+        UserError: there is no metric of that name.
+    """
+    name = getattr(data, "metric", "accuracy")
+    for metric in METRICS:
+        if name == metric:
+            return metric
+    raise UserError(f"There is no metric called {name!r}.", where="data: metric", fix=f"Known: {', '.join(METRICS)}.")
+
+
+def features_of(data: Data) -> Features | None:
+    """The features that the data measures pictures in, if it names some."""
+    found: Features | None = getattr(data, "features", None)
+    return found
+
+
+def judge_of(data: Data) -> Judge:
+    """A new judge of what the data is measured by.
+
+    Raises:
+        UserError: the data names no metric that there is, no features where they are needed, or targets that are no
+            pictures.
+    """
+    metric = metric_of(data)
+    if metric == "accuracy":
+        return Classes()
+    low, high = span_of(data)
+    return Images(metric, high - low, features_of(data))
+
+
+__all__ = ["Classes", "Images", "Judge", "features_of", "judge_of", "metric_of"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from .factory import build_data, build_model
 from .given import refuse_training
 from .gpusq.factors import FEATURES
 from .gpusq.make import make_objective
+from .judge import judge_of
 from .loaders import Data
 from .loop import Metrics, Phase, Plan, fit
 from .masks import fit_masks, pruned
@@ -73,18 +75,18 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     """Run one stage and leave `weights.safetensors` and `metrics.json` in `folder`.
 
     A sparse stage prunes by its method and retrains; it leaves `masks.safetensors` and `layers.json` too, and the
-    accuracy of pruning at once, before retraining, in its metrics. With `permute` channels are moved before pruning,
-    and `permutation.json` says which. A qat stage keeps the masks and ranges that it is given. With `method: gpusq`
-    both leave their feature losses in `features.json`. A run of the same stage whose checkpoint is there is continued
-    from its last epoch; after the last one nothing is trained and the same files are written again. The checkpoint
-    stays until `forget` is called.
+    metric of pruning at once, before retraining, in its metrics (`one_shot_accuracy`). With `permute` channels are
+    moved before pruning, and `permutation.json` says which. A qat stage keeps the masks and ranges that it is given.
+    With `method: gpusq` both leave their feature losses in `features.json`. A run of the same stage whose checkpoint is
+    there is continued from its last epoch; after the last one nothing is trained and the same files are written again.
+    The checkpoint stays until `forget` is called.
 
     Args:
         request: what to do.
         folder: the stage's own; made if need be.
 
     Returns:
-        `accuracy` and `loss` on the validation set.
+        The data's metric and `loss` on the validation set.
 
     Raises:
         UserError: data, model, weights or a checkpoint can't be used, or the loss became NaN or infinite.
@@ -139,7 +141,7 @@ def _permute(request: StageRequest, network: nn.Module, data: Data, folder: Path
 def _pruning(request: StageRequest, network: nn.Module, data: Data) -> tuple[Masker, list[Layer], Metrics]:
     if request.train.stage == "sparse":
         placed(network, device(), torch.contiguous_format)
-        rule, layers = choose(network, request.train, data.calibration)
+        rule, layers = choose(network, request.train, data.calibration, partial(judge_of, data))
         masks = rule.masks(network)
         return make_masker(request.train, rule, masks), layers, _one_shot(network, data, masks)
     if request.train.stage == "qat" and request.student:
@@ -151,9 +153,10 @@ def _pruning(request: StageRequest, network: nn.Module, data: Data) -> tuple[Mas
 
 def _one_shot(network: nn.Module, data: Data, masks: dict[str, torch.Tensor]) -> Metrics:
     with pruned(network, masks):
-        metrics = evaluate(network, data.val, stage="sparse, before retraining")
+        metrics = evaluate(network, data.val, stage="sparse, before retraining", judge=judge_of(data))
     say_metrics("pruned, before retraining", metrics)
-    return {"one_shot_accuracy": metrics["accuracy"]}
+    name, value = next(iter(metrics.items()))
+    return {f"one_shot_{name}": value}
 
 
 def _plan(request: StageRequest, masker: Masker, folder: Path) -> Plan:
