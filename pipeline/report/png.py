@@ -34,13 +34,10 @@ def data_address(picture: Array, low: float, high: float) -> tuple[str, int, int
 def _smaller(channels: Array) -> Array:
     """Means of squares of pixels, so that no side is longer than is shown."""
     times = -(-max(channels.shape[1:]) // _LARGEST)
-    if times == 1:
-        return channels
-    height, width = (size // times for size in channels.shape[1:])
-    if not height or not width:
-        return channels[:, ::times, ::times]
-    cut = channels[:, : height * times, : width * times]
-    smaller: Array = cut.reshape(len(channels), height, times, width, times).mean((2, 4))
+    down, across = (min(times, size) for size in channels.shape[1:])
+    height, width = channels.shape[1] // down, channels.shape[2] // across
+    cut = channels[:, : height * down, : width * across]
+    smaller: Array = cut.reshape(len(channels), height, down, width, across).mean((2, 4))
     return smaller
 
 
