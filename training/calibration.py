@@ -19,6 +19,7 @@ from .eligibility import list_layers
 from .evaluate import evaluate, say_metrics
 from .factory import build_data, build_model
 from .given import METHOD, given_ranges
+from .judge import judge_of
 from .masks import found_masks
 from .placement.placement import Placement
 from .restore import (
@@ -70,7 +71,7 @@ def calibration_stage(
         placement = place(network, config.placement, example, [*sparse, *_pruned(layers)], config.bits)
         seed_all(seed, "calibrate", 1, loaders.calibration)
         ranges = calibrate(network, loaders.calibration, config)
-    metrics = evaluate(network, loaders.val, stage="calibrate")
+    metrics = evaluate(network, loaders.val, stage="calibrate", judge=judge_of(loaders))
     save_tensors(folder / WEIGHTS, network.state_dict())
     write_ranges(folder, ranges)
     if placement is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .checks import logits_for
+from ..common.images import Features, frechet_distance, ssim
+from .checks import answer, logits_for
 
 
 class Judge(Protocol):
@@ -49,4 +50,39 @@ class Classes:
         return {"accuracy": float(self._sums[0] / self._sums[2]), "loss": float(self._sums[1] / self._sums[2])}
 
 
-__all__ = ["Classes", "Judge"]
+class Images:
+    """Pictures beside their targets.
+
+    Args:
+        metric: `ssim` or `feature_distance`.
+        features: for `feature_distance`.
+    """
+
+    def __init__(self, metric: str, features: Features | None) -> None:
+        self.metric, self.features = metric, features
+        self._made: list[torch.Tensor] = []
+        self._targets: list[torch.Tensor] = []
+
+    def see(self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> None:
+        """Make the pictures of one batch."""
+        self._made.append(answer(model, inputs, where).float().cpu())
+        self._targets.append(targets.float().cpu())
+
+    def metrics(self) -> dict[str, float]:
+        """The metric, and as `loss` the mean absolute difference."""
+        made, targets = torch.cat(self._made).numpy(), torch.cat(self._targets).numpy()
+        loss = float(abs(made - targets).mean())
+        if self.metric == "ssim":
+            return {"ssim": float(ssim(made, targets, 2.0).mean()), "loss": loss}
+        if self.features is None or len(made) < 2:
+            return {"feature_distance": 0.0, "loss": loss}
+        return {"feature_distance": frechet_distance(self.features(made), self.features(targets)), "loss": loss}
+
+
+def judge_of(data: Any) -> Judge:
+    """A new judge of what a `Data` is measured by."""
+    metric = getattr(data, "metric", "accuracy")
+    return Classes() if metric == "accuracy" else Images(metric, data.features)
+
+
+__all__ = ["Classes", "Images", "Judge", "judge_of"]

@@ -7,6 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from ..common.images import Features
+
 Batch = tuple[torch.Tensor, torch.Tensor]
 Bounds = tuple[torch.Tensor | float, torch.Tensor | float]
 
@@ -37,12 +39,17 @@ class Loaders:
         calibration: what the quantizers' ranges are chosen on.
         bounds: least and largest value that an input can have, as the loaders give them: floats, or tensors that
             broadcast to a sample, such as (C, 1, 1). Methods that change inputs need them. Defaults to not known.
+        metric: what the answers are measured by: `accuracy`; `ssim`, the targets are the pictures that belong to the
+            inputs; or `feature_distance`, the targets are pictures of the distribution. Defaults to `accuracy`.
+        features: of pictures, for `feature_distance`. Defaults to none.
     """
 
     def __init__(
-        self, train: Iterable[Any], val: Iterable[Any], calibration: Iterable[Any], bounds: Bounds | None = None
+        self, train: Iterable[Any], val: Iterable[Any], calibration: Iterable[Any], bounds: Bounds | None = None, *,
+        metric: str = "accuracy", features: Features | None = None,
     ) -> None:
         self.train, self.val, self.calibration, self.bounds = train, val, calibration, bounds
+        self.metric, self.features = metric, features
 
 
 class TensorLoader:

@@ -21,6 +21,7 @@ from .average import Average
 from .checks import check_loss
 from .config import OptimizerConfig
 from .evaluate import evaluate
+from .judge import judge_of
 from .loaders import Data
 from .objective import Objective, placed
 from .optim import learning_rate, make_optimizer, set_rate
@@ -181,6 +182,7 @@ class _Loop:
         for index, inputs, targets in self.plan.objective.batches(self._now.train):
             rate = learning_rate(self.phase.optimizer, *schedule.place(epoch, index))
             set_rate(self.optimizer, rate)
+            self.plan.objective.pace(rate / self.phase.optimizer.lr)
             self.plan.masker.step(before + index, schedule.steps)
             losses.append(self._step(inputs, targets, epoch, index))
             if self.average:
@@ -195,7 +197,7 @@ class _Loop:
         with self.average.applied() if self.average else nullcontext():
             if epoch and batches is None:
                 self.plan.objective.settle(self.model, self._now.train)
-            return evaluate(self.model, self._now.val, batches=batches, stage=stage)
+            return evaluate(self.model, self._now.val, batches=batches, stage=stage, judge=judge_of(self._now))
 
     def _step(self, inputs: torch.Tensor, targets: torch.Tensor, epoch: int, index: int) -> float:
         inputs, targets = inputs.to(self.accelerator.device), targets.to(self.accelerator.device)

@@ -17,8 +17,10 @@ from .distill import Distiller
 from .evaluate import evaluate, say_metrics
 from .factory import build_data, build_model
 from .given import refuse_training
+from .gan.make import make_gan
 from .gpusq.factors import FEATURES
 from .gpusq.make import make_objective
+from .judge import judge_of
 from .loaders import Data
 from .loop import Metrics, Phase, Plan, fit
 from .masks import fit_masks, pruned
@@ -75,7 +77,8 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     A sparse stage prunes by its method and retrains; it leaves `masks.safetensors` and `layers.json` too, and the
     accuracy of pruning at once, before retraining, in its metrics. With `permute` channels are moved before pruning,
     and `permutation.json` says which. A qat stage keeps the masks and ranges that it is given. With `method: gpusq`
-    both leave their feature losses in `features.json`. A run of the same stage whose checkpoint is there is continued
+    both leave their feature losses in `features.json`; with a discriminator each leaves it in
+    `discriminator.safetensors`. A run of the same stage whose checkpoint is there is continued
     from its last epoch; after the last one nothing is trained and the same files are written again. The checkpoint
     stays until `forget` is called.
 
@@ -84,7 +87,7 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
         folder: the stage's own; made if need be.
 
     Returns:
-        `accuracy` and `loss` on the validation set.
+        The data's metric and `loss` on the validation set.
 
     Raises:
         UserError: data, model, weights or a checkpoint can't be used, or the loss became NaN or infinite.
@@ -151,9 +154,10 @@ def _pruning(request: StageRequest, network: nn.Module, data: Data) -> tuple[Mas
 
 def _one_shot(network: nn.Module, data: Data, masks: dict[str, torch.Tensor]) -> Metrics:
     with pruned(network, masks):
-        metrics = evaluate(network, data.val, stage="sparse, before retraining")
+        metrics = evaluate(network, data.val, stage="sparse, before retraining", judge=judge_of(data))
     say_metrics("pruned, before retraining", metrics)
-    return {"one_shot_accuracy": metrics["accuracy"]}
+    name, value = next(iter(metrics.items()))
+    return {f"one_shot_{name}": value}
 
 
 def _plan(request: StageRequest, masker: Masker, folder: Path) -> Plan:
@@ -173,10 +177,14 @@ def _phases(train: TrainConfig) -> list[PhaseConfig]:
 
 def _objective(request: StageRequest, folder: Path) -> Objective:
     train = request.train
+    if train.method == "gan":
+        return make_gan(train, None, request.teacher, request.seed)
     smoothing = [phase.optimizer.label_smoothing for phase in _phases(train) for _ in range(phase.epochs)]
     teacher = load_stage(request.model, request.teacher) if request.teacher else None
     if teacher is not None and train.permute:
         teacher = permutation.as_permuted(teacher, folder)  # its features are in the student's order
+    if train.method == "gan_compression":
+        return make_gan(train, teacher, request.teacher, request.seed)
     if train.method == "gpusq":
         return make_objective(train, teacher, smoothing, request.teacher)
     if train.distill is None or teacher is None:

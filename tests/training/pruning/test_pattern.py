@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from twofour.training.config import TrainConfig, pattern_numbers
 from twofour.training.masks import is_two_four
-from twofour.training.pruning.pattern import Grouped, Unstructured, partial, pattern_of
+from twofour.training.pruning.pattern import Grouped, Unstructured, pattern_of
 
 
 def scores(seed, *shape):
