@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..common.console import say, warn
 from ..common.lazy import require
@@ -12,6 +13,11 @@ from . import fingerprint
 from .onnx_recipe import AnyRecipe, OnnxRecipe
 from .recipe import Recipe
 from .stage import read
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..training.loaders import Data
 
 _FLOAT_SUMS = ("tensorrt", "tensorrt-sparse")
 _PACKAGES = ("torch", "accelerate", "safetensors", "modelopt.torch.quantization", "onnxscript")
@@ -72,6 +78,7 @@ def _try(recipe: Recipe) -> None:
         if train.method == "gpusq" and train.gpusq.feature:
             critical_layers(network, train.gpusq.critical)
     data = build_data(recipe.data)
+    _try_generators(recipe, network, data)
     read = any(train.reads_labels and train.total_epochs for train in recipe.training)
     next(iter((checked if read else unlabelled)(data.train, "train")))
     for name in ("val", "calibration"):
@@ -79,6 +86,18 @@ def _try(recipe: Recipe) -> None:
     for phase in (phase for train in recipe.training for phase in train.phases or []):
         if phase.data:
             next(iter(checked(build_data(phase.data).train, "train")))
+
+
+def _try_generators(recipe: Recipe, network: nn.Module, data: Data) -> None:
+    from ..training.checks import checked
+    from ..training.gan.check import check_fit, check_images
+    from ..training.gan.make import build_discriminator
+
+    for train in recipe.training:
+        if train.adversarial:
+            check_images(data)
+            index, inputs, targets = next(checked(data.train, "train"))
+            check_fit(network, build_discriminator(train.gan), inputs, targets, f"train loader, batch {index}")
 
 
 __all__ = ["preflight"]

@@ -274,8 +274,8 @@ class TrainConfig(Document):
         pairs: prune pairs of weights, 2 of 4 (`sparse` only), as INT4 kernels want it. Left out: where `calibrate.bits`
             is 4 and the pattern 2:4.
         gpusq: of that method.
-        gan: of that method and `gan_compression`. What sparse and qat don't say is as in the stage before; qat takes a
-            hundredth of the discriminator's learning rate.
+        gan: of that method and `gan_compression`. What later stages don't say is as in the first that has it; qat takes
+            a hundredth of its learning rate.
         gan_compression: of that method.
         distill: None for labels alone.
     """
@@ -343,12 +343,13 @@ def pattern_numbers(pattern: str) -> tuple[int, int] | None:
     found = re.fullmatch(r"(\d{1,3}):(\d{1,3})", pattern)
     kept, group = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 0 < kept < group or group > _LARGEST_GROUP:
-        raise ValueError("a pattern is `2:4`, `unstructured`, `filters`, or `N:M` (N of every M weights stay, 0 < N < M, M at "
-                         f"most {_LARGEST_GROUP})")
+        raise ValueError("a pattern is `2:4`, `unstructured`, `filters`, or `N:M` (N of every M weights stay, "
+                         f"0 < N < M, M at most {_LARGEST_GROUP})")
     return kept, group
 
 
 __all__ = [
-    "BY_SHARE", "DataConfig", "DistillConfig", "GanCompressionConfig", "GanConfig", "GpusqConfig", "GradualConfig", "LayersConfig", "ModelConfig", "OptimizerConfig",
-    "PhaseConfig", "SrSteConfig", "StageName", "TrainConfig", "pattern_numbers",
+    "BY_SHARE", "DataConfig", "DistillConfig", "GanCompressionConfig", "GanConfig", "GpusqConfig", "GradualConfig",
+    "LayersConfig", "ModelConfig", "OptimizerConfig", "PhaseConfig", "SrSteConfig", "StageName", "TrainConfig",
+    "pattern_numbers",
 ]

@@ -84,7 +84,7 @@ def hard_digits(batch: int = 64, size: int = 24, seed: int = 0, copies: int = 3)
 
 
 def split_digits(seed: int) -> tuple[torch.Tensor, ...]:
-    """All the digits, float32 (1797, 1, 8, 8) from 0 to 1, their labels, and which ones train, validate and calibrate."""
+    """All digits, float32 (1797, 1, 8, 8) from 0 to 1, their labels, and which ones train, validate and calibrate."""
     purpose = "The data set 'digits'"
     source = require("sklearn.datasets", extra="train", purpose=purpose).load_digits()
     divide = require("sklearn.model_selection", extra="train", purpose=purpose).train_test_split

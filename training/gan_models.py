@@ -1,6 +1,8 @@
-"""Small generators and a discriminator for the demo recipes, built only of layers that quantize, prune and export well."""
+"""Small generators and a discriminator for the demo recipes; generators of layers that quantize, prune and export."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -48,7 +50,7 @@ class Generator(nn.Module):
         self.shape = (widths[0], _START, _START)
         self.stem = nn.Linear(noise, widths[0] * _START * _START, bias=False)
         self.bn = nn.BatchNorm2d(widths[0])
-        self.body = nn.Sequential(*(Up(before, after) for before, after in zip(widths, widths[1:], strict=False)))
+        self.body = nn.Sequential(*(Up(before, after) for before, after in pairwise(widths)))
         self.out = nn.Conv2d(width, channels, 3, 1, 1)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
@@ -91,7 +93,7 @@ class Discriminator(nn.Module):
         seen = channels * (2 if conditional else 1)
         widths = [seen, *(width * 2 ** min(index, 1) for index in range(halvings))]
         self.body = nn.Sequential(
-            *(nn.Conv2d(before, after, 4, 2, 1) for before, after in zip(widths, widths[1:], strict=False))
+            *(nn.Conv2d(before, after, 4, 2, 1) for before, after in pairwise(widths))
         )
         self.head = nn.Linear(widths[-1] * _START * _START, 1)
 

@@ -16,8 +16,8 @@ from .config import DataConfig, ModelConfig, PhaseConfig, TrainConfig
 from .distill import Distiller
 from .evaluate import evaluate, say_metrics
 from .factory import build_data, build_model
-from .given import refuse_training
 from .gan.make import make_gan
+from .given import refuse_training
 from .gpusq.factors import FEATURES
 from .gpusq.make import make_objective
 from .judge import judge_of

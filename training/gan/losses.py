@@ -1,4 +1,4 @@
-"""Loss terms of a generator and its discriminator, one value per sample, and how far two generators' terms are apart."""
+"""Loss terms of a generator and its discriminator, one value per sample, and how far those of two are apart."""
 
 from __future__ import annotations
 

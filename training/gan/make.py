@@ -28,10 +28,9 @@ def make_gan(train: TrainConfig, teacher: nn.Module | None, folder: Path | None,
     Raises:
         UserError: there is no discriminator, no trained one, or no teacher.
     """
-    if train.stage == "dense":
-        module = build_discriminator(train.gan, seed)
-    else:
-        module = _trained(train, folder, seed)
+    module = build_discriminator(train.gan, seed)
+    if train.stage != "dense":
+        _load_trained(module, train.gan, folder)
     adversary = Adversary(module, train.gan)
     if train.method == "gan":
         return Gan(adversary, train.gan.reconstruction)
@@ -55,16 +54,14 @@ def build_discriminator(config: GanConfig, seed: int = 0) -> nn.Module:
         return build_model(config.discriminator, "gan.discriminator")
 
 
-def _trained(train: TrainConfig, folder: Path | None, seed: int) -> nn.Module:
-    module = build_discriminator(train.gan, seed)
+def _load_trained(module: nn.Module, config: GanConfig, folder: Path | None) -> None:
     path = folder / DISCRIMINATOR if folder else None
     if path is not None and path.is_file():
         fit_state(module, read_tensors(path), str(path))
-    elif train.gan.discriminator is None or train.gan.discriminator.weights is None:
+    elif config.discriminator is None or config.discriminator.weights is None:
         raise UserError("There is no trained discriminator to judge the compressed generator.",
                         where=str(path or "training: gan.discriminator"),
                         fix="Train a dense stage with method gan, or name gan.discriminator.weights.")
-    return module
 
 
 __all__ = ["build_discriminator", "make_gan"]

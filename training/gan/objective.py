@@ -58,7 +58,9 @@ class Gan(Objective):
         self.adversary.learn(inputs, targets, made, f"epoch {self._epoch}, {where}")
         yield self.loss(made.float(), inputs, targets, where)
 
-    def loss(self, made: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> torch.Tensor:  # noqa: ARG002
+    def loss(
+        self, made: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor, where: str  # noqa: ARG002
+    ) -> torch.Tensor:
         """The generator's loss under the discriminator of now, a scalar.
 
         Args:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from twofour.training.config import TrainConfig, pattern_numbers
 from twofour.training.masks import is_two_four
+from twofour.training.pruning.partial import partial
 from twofour.training.pruning.pattern import Grouped, Unstructured, pattern_of
 
 
