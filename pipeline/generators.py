@@ -55,8 +55,6 @@ def _check_labels(train: TrainConfig, where: str) -> None:
     optimizers = [phase.optimizer for phase in train.phases or []] + [train.optimizer] * bool(train.optimizer)
     if any(optimizer and optimizer.label_smoothing for optimizer in optimizers):
         raise ValueError(f"{where}.optimizer.label_smoothing: a generator has no labels")
-    if train.layers.max_drop is not None:
-        raise ValueError(f"{where}.layers.max_drop: it is of accuracy, and a generator has none")
 
 
 def _check_first(gan: GanConfig, where: str) -> None:
