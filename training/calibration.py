@@ -51,7 +51,7 @@ def calibration_stage(
         seed: the recipe's.
 
     Returns:
-        `accuracy` and `loss` of the calibrated, not fine-tuned fake-quant network on the validation set.
+        The data's metric and `loss` of the calibrated, not fine-tuned fake-quant network on the validation set.
 
     Raises:
         UserError: data or weights can't be used; the batch or the file is named.

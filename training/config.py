@@ -82,8 +82,8 @@ class LayersConfig(Document):
         include: prune these even where the rule (outputs % 8, reduction axis % 16) says no; the axis must still divide
             by the pattern's group, 4 for 2:4.
         exclude: never prune these.
-        max_drop: leave a layer dense that, pruned alone and not retrained, costs more accuracy than this, 0 to 1, on
-            the calibration loader. None measures nothing.
+        max_drop: leave a layer dense that, pruned alone and not retrained, loses more of the data's metric than this, 0
+            to 1, on the calibration loader. None measures nothing.
     """
 
     include: list[str] = []

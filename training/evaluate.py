@@ -31,7 +31,7 @@ def evaluate(
         judge: gathers the metric. Defaults to accuracy and mean cross-entropy.
 
     Returns:
-        The metric by its name (`accuracy`, 0 to 1), and `loss`.
+        The metric by its name (`accuracy`, 0 to 1), first, and `loss` where the targets belong to the inputs.
 
     Raises:
         UserError: the loader is empty or a batch can't be used (loader and batch are named), or the result is NaN or

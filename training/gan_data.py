@@ -81,7 +81,7 @@ def digits_from_noise(
         MadeLoader(train, batch, lambda pictures: torch.randn(len(pictures), noise), _jitter if augment else None),
         TensorLoader(fixed[0], val, batch),
         TensorLoader(fixed[1], calibration, batch),
-        metric="feature_distance", features=_features(size, seed),
+        metric="feature_distance", features=_features(size, seed), span=(-1.0, 1.0),
     )
 
 
@@ -108,7 +108,7 @@ def edges_to_digits(batch: int = 64, size: int = 16, seed: int = 0, augment: boo
         MadeLoader(train, batch, edges, _jitter if augment else None),
         TensorLoader(edges(val), val, batch),
         TensorLoader(edges(calibration), calibration, batch),
-        metric="ssim", features=_features(size, seed),
+        metric="ssim", features=_features(size, seed), span=(-1.0, 1.0),
     )
 
 

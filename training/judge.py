@@ -1,15 +1,19 @@
-"""What a task measures: predictions against labels, gathered batch by batch."""
+"""What a task measures: predictions against labels, or pictures against pictures, gathered batch by batch."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..common.images import Features, frechet_distance, ssim
+from ..common.errors import UserError
+from ..common.images import Features, Score
+from ..common.metric import METRICS, Metric
 from .checks import answer, logits_for
+from .loaders import Data
+from .span import span_of
 
 
 class Judge(Protocol):
@@ -29,7 +33,7 @@ class Judge(Protocol):
         """
 
     def metrics(self) -> dict[str, float]:
-        """The task's metric by its name, first, and `loss`."""
+        """The task's metric by its name, first, and `loss` where the targets belong to the inputs."""
 
 
 class Classes:
@@ -55,34 +59,54 @@ class Images:
 
     Args:
         metric: `ssim` or `feature_distance`.
-        features: for `feature_distance`.
+        data_range: difference of the largest and the least value of a picture.
+        features: what `feature_distance` is measured in; with `ssim` it is measured too where they are given.
     """
 
-    def __init__(self, metric: str, features: Features | None) -> None:
-        self.metric, self.features = metric, features
-        self._made: list[torch.Tensor] = []
-        self._targets: list[torch.Tensor] = []
+    def __init__(self, metric: str, data_range: float, features: Features | None) -> None:
+        self._score = Score(metric, data_range, features)
 
     def see(self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, where: str) -> None:
         """Make the pictures of one batch."""
-        self._made.append(answer(model, inputs, where).float().cpu())
-        self._targets.append(targets.float().cpu())
+        made = answer(model, inputs, where).detach().float().cpu().numpy()
+        self._score.see(made, targets.detach().float().cpu().numpy(), where)
 
     def metrics(self) -> dict[str, float]:
-        """The metric, and as `loss` the mean absolute difference."""
-        made, targets = torch.cat(self._made).numpy(), torch.cat(self._targets).numpy()
-        loss = float(abs(made - targets).mean())
-        if self.metric == "ssim":
-            return {"ssim": float(ssim(made, targets, 2.0).mean()), "loss": loss}
-        if self.features is None or len(made) < 2:
-            return {"feature_distance": 0.0, "loss": loss}
-        return {"feature_distance": frechet_distance(self.features(made), self.features(targets)), "loss": loss}
+        """The metric, and with `ssim` the mean absolute difference as `loss`."""
+        return self._score.metrics()
 
 
-def judge_of(data: Any) -> Judge:
-    """A new judge of what a `Data` is measured by."""
-    metric = getattr(data, "metric", "accuracy")
-    return Classes() if metric == "accuracy" else Images(metric, data.features)
+def metric_of(data: Data) -> Metric:
+    """What the data says that it is measured by; `accuracy` where it says nothing.
+
+    Raises:
+        UserError: there is no metric of that name.
+    """
+    name = getattr(data, "metric", "accuracy")
+    for metric in METRICS:
+        if name == metric:
+            return metric
+    raise UserError(f"There is no metric called {name!r}.", where="data: metric", fix=f"Known: {', '.join(METRICS)}.")
 
 
-__all__ = ["Classes", "Images", "Judge", "judge_of"]
+def features_of(data: Data) -> Features | None:
+    """The features that the data measures pictures in, if it names some."""
+    found: Features | None = getattr(data, "features", None)
+    return found
+
+
+def judge_of(data: Data) -> Judge:
+    """A new judge of what the data is measured by.
+
+    Raises:
+        UserError: the data names no metric that there is, no features where they are needed, or targets that are no
+            pictures.
+    """
+    metric = metric_of(data)
+    if metric == "accuracy":
+        return Classes()
+    low, high = span_of(data)
+    return Images(metric, high - low, features_of(data))
+
+
+__all__ = ["Classes", "Images", "Judge", "features_of", "judge_of", "metric_of"]

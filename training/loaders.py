@@ -41,15 +41,16 @@ class Loaders:
             broadcast to a sample, such as (C, 1, 1). Methods that change inputs need them. Defaults to not known.
         metric: what the answers are measured by: `accuracy`; `ssim`, the targets are the pictures that belong to the
             inputs; or `feature_distance`, the targets are pictures of the distribution. Defaults to `accuracy`.
-        features: of pictures, for `feature_distance`. Defaults to none.
+        features: of pictures, for `feature_distance`; with `ssim` the distance is measured too. Defaults to none.
+        span: least and largest value that a picture can have. Defaults to those among the targets of `val`.
     """
 
     def __init__(
         self, train: Iterable[Any], val: Iterable[Any], calibration: Iterable[Any], bounds: Bounds | None = None, *,
-        metric: str = "accuracy", features: Features | None = None,
+        metric: str = "accuracy", features: Features | None = None, span: tuple[float, float] | None = None,
     ) -> None:
         self.train, self.val, self.calibration, self.bounds = train, val, calibration, bounds
-        self.metric, self.features = metric, features
+        self.metric, self.features, self.span = metric, features, span
 
 
 class TensorLoader:

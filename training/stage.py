@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -75,12 +76,12 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     """Run one stage and leave `weights.safetensors` and `metrics.json` in `folder`.
 
     A sparse stage prunes by its method and retrains; it leaves `masks.safetensors` and `layers.json` too, and the
-    accuracy of pruning at once, before retraining, in its metrics. With `permute` channels are moved before pruning,
-    and `permutation.json` says which. A qat stage keeps the masks and ranges that it is given. With `method: gpusq`
-    both leave their feature losses in `features.json`; with a discriminator each leaves it in
-    `discriminator.safetensors`. A run of the same stage whose checkpoint is there is continued
-    from its last epoch; after the last one nothing is trained and the same files are written again. The checkpoint
-    stays until `forget` is called.
+    metric of pruning at once, before retraining, in its metrics (`one_shot_accuracy`). With `permute` channels are
+    moved before pruning, and `permutation.json` says which. A qat stage keeps the masks and ranges that it is given.
+    With `method: gpusq` both leave their feature losses in `features.json`; with a discriminator each stage leaves it
+    in `discriminator.safetensors`. A run of the same stage whose checkpoint is there is continued from its last epoch;
+    after the last one nothing is trained and the same files are written again. The checkpoint stays until `forget` is
+    called.
 
     Args:
         request: what to do.
@@ -142,7 +143,7 @@ def _permute(request: StageRequest, network: nn.Module, data: Data, folder: Path
 def _pruning(request: StageRequest, network: nn.Module, data: Data) -> tuple[Masker, list[Layer], Metrics]:
     if request.train.stage == "sparse":
         placed(network, device(), torch.contiguous_format)
-        rule, layers = choose(network, request.train, data.calibration)
+        rule, layers = choose(network, request.train, data.calibration, partial(judge_of, data))
         masks = rule.masks(network)
         return make_masker(request.train, rule, masks), layers, _one_shot(network, data, masks)
     if request.train.stage == "qat" and request.student:

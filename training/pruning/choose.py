@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from ...common.bundle import Layer
 from ...common.errors import UserError
 from ..config import TrainConfig
 from ..eligibility import list_layers, reduction_axis
+from ..judge import Classes, Judge
 from ..masks import is_two_four
 from .activations import input_norms
 from .gradual import Gradual
@@ -38,7 +39,7 @@ def eligible_layers(model: nn.Module, train: TrainConfig) -> list[Layer]:
 
 
 def choose(
-    model: nn.Module, train: TrainConfig, calibration: Iterable[Any]
+    model: nn.Module, train: TrainConfig, calibration: Iterable[Any], judge: Callable[[], Judge] = Classes
 ) -> tuple[Rule, list[Layer]]:
     """The rule that gives the masks, and the layers that it is for.
 
@@ -46,6 +47,7 @@ def choose(
         model: dense; not changed.
         train: a sparse stage.
         calibration: loader for `scores: activations` and `layers: max_drop`.
+        judge: makes what `max_drop` is measured with. Defaults to accuracy.
 
     Raises:
         UserError: as `eligible_layers`; or no layer bears to be pruned; or the loader can't be used.
@@ -56,7 +58,7 @@ def choose(
     factors = {f"{name}.weight": norm for name, norm in norms.items()}
     rule = Rule(pattern, axes_of(model, layers), factors)
     if train.layers.max_drop is not None:
-        layers = by_sensitivity(model, layers, rule, calibration, train.layers.max_drop)
+        layers = by_sensitivity(model, layers, rule, calibration, train.layers.max_drop, judge)
         _some(layers, pattern.text)
         rule = Rule(pattern, axes_of(model, layers), factors)
     return rule, layers

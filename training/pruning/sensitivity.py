@@ -1,8 +1,8 @@
-"""Which layers can't bear to be pruned: each is pruned alone, not retrained, and the loss of accuracy is measured."""
+"""Which layers can't bear to be pruned: each is pruned alone, not retrained, and what it loses is measured."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -10,12 +10,15 @@ from torch import nn
 
 from ...common import console
 from ...common.bundle import Layer
+from ...common.metric import loss_of
 from ..evaluate import evaluate
+from ..judge import Classes, Judge
 from .rule import Rule
 
 
 def by_sensitivity(
-    model: nn.Module, layers: Sequence[Layer], rule: Rule, loader: Iterable[Any], max_drop: float
+    model: nn.Module, layers: Sequence[Layer], rule: Rule, loader: Iterable[Any], max_drop: float,
+    judge: Callable[[], Judge] = Classes,
 ) -> list[Layer]:
     """The layers with those left dense that lose more than `max_drop`; every figure is in the layer's reason.
 
@@ -23,39 +26,46 @@ def by_sensitivity(
         model: not changed.
         layers: those with `sparse` are tried.
         rule: gives the masks.
-        loader: what accuracy is measured on, the calibration loader.
-        max_drop: of accuracy, 0 to 1.
+        loader: what the metric is measured on, the calibration loader.
+        max_drop: of the metric; see `metric.loss_of`.
+        judge: makes what measures it. Defaults to accuracy.
 
     Raises:
         UserError: the loader can't be used, or the network computes NaN.
     """
-    whole = evaluate(model, loader, "calibration", stage="sensitivity")["accuracy"]
+    metric, whole = _first(evaluate(model, loader, "calibration", stage="sensitivity", judge=judge()))
     tried = sum(layer.sparse for layer in layers)
     judged = []
     with console.progress("prune each layer alone", tried) as advance:
         for layer in layers:
             if layer.sparse:
-                layer = _judged(layer, whole - _alone(model, layer.name, rule, loader), max_drop)
+                alone = _alone(model, layer.name, rule, loader, judge())
+                layer = _judged(layer, metric, loss_of(metric, whole, alone), max_drop)
                 advance(1)
             judged.append(layer)
     return judged
 
 
 @torch.no_grad()
-def _alone(model: nn.Module, name: str, rule: Rule, loader: Iterable[Any]) -> float:
+def _alone(model: nn.Module, name: str, rule: Rule, loader: Iterable[Any], judge: Judge) -> float:
     weight = model.get_parameter(f"{name}.weight")
     kept = weight.detach().clone()
     weight.masked_fill_(~rule.mask(f"{name}.weight", weight), 0.0)
     try:
-        return evaluate(model, loader, "calibration", stage=f"sensitivity of {name}")["accuracy"]
+        return _first(evaluate(model, loader, "calibration", stage=f"sensitivity of {name}", judge=judge))[1]
     finally:
         weight.copy_(kept)
 
 
-def _judged(layer: Layer, drop: float, max_drop: float) -> Layer:
+def _first(metrics: dict[str, float]) -> tuple[str, float]:
+    return next(iter(metrics.items()))
+
+
+def _judged(layer: Layer, metric: str, drop: float, max_drop: float) -> Layer:
     bears = drop <= max_drop
     verdict = "" if bears else f", more than max_drop {max_drop:g}"
-    reason = f"{layer.reason}; pruned alone it costs {drop:.4f} of accuracy on the calibration loader{verdict}"
+    name = metric.replace("_", " ")
+    reason = f"{layer.reason}; pruned alone it costs {drop:.4f} of {name} on the calibration loader{verdict}"
     return layer.model_copy(update={"sparse": bears, "reason": reason})
 
 

@@ -3,7 +3,10 @@ import torch
 from torch import nn
 
 from twofour.common.errors import UserError
+from twofour.common.images import Features
 from twofour.training.config import LayersConfig, TrainConfig
+from twofour.training.judge import judge_of
+from twofour.training.loaders import Loaders, TensorLoader
 from twofour.training.pruning.choose import choose, described, eligible_layers, make_masker
 from twofour.training.pruning.gradual import Gradual
 from twofour.training.pruning.masker import Fixed
@@ -89,3 +92,20 @@ def test_only_what_is_two_four_is_called_so(network, pattern, sparse):
     assert first.sparse is sparse
     assert not second.sparse
     assert ("is not 2:4" in first.reason) is not sparse
+
+
+def test_layers_that_bear_it_are_found_by_the_metric_of_the_data_in_its_own_direction():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(16, 16, 1, bias=False), nn.Conv2d(16, 16, 1, bias=False))
+    pictures = torch.rand(8, 16, 12, 12)
+    with torch.no_grad():
+        network[0].weight.copy_(torch.eye(16)[..., None, None])  # 2:4 as it is
+    features = Features(torch.rand(16 * 144, 4).numpy(), torch.zeros(4).numpy())
+    for metric in ("ssim", "feature_distance"):
+        targets = network(pictures).detach()
+        targets = targets + (0.01 * torch.rand(targets.shape) if metric == "feature_distance" else 0)
+        data = Loaders(*[TensorLoader(pictures, targets, 4)] * 3, metric=metric, features=features)
+        config = stage(layers=LayersConfig(max_drop=0.01))
+        _, layers = choose(network, config, data.calibration, lambda data=data: judge_of(data))
+        assert [layer.sparse for layer in layers] == [True, False]
+        assert f"of {metric.replace('_', ' ')} on the calibration loader, more than max_drop" in layers[1].reason
