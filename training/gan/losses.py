@@ -70,7 +70,8 @@ def relative(
     goal = goal.detach()
     if ratio == "batch_mean":
         return (goal.mean() - ours.mean()).abs() / goal.mean().abs().clamp(min=_LEAST)
-    return torch.linalg.vector_norm(goal - ours) / torch.linalg.vector_norm(goal).clamp(min=_LEAST)
+    share: torch.Tensor = torch.linalg.vector_norm(goal - ours) / torch.linalg.vector_norm(goal).clamp(min=_LEAST)
+    return share
 
 
 __all__ = ["Judge", "Terms", "apart", "as_made", "as_real", "relative", "terms_of"]
