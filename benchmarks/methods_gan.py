@@ -40,6 +40,9 @@ WAYS: dict[str, dict[str, Any]] = {
 NOTHING = {"method": "gan", "pattern": "unstructured", "sparsity": 1e-9}  # trains on; no weight is pruned
 ARMS: dict[str, dict[str, Any]] = {"dense for as long": NOTHING} | {
     f"{way}, {pattern}": {**said, **where} for pattern, where in PATTERNS.items() for way, said in WAYS.items()
+} | {
+    f"ours per sample, {pattern}": {"gan_compression": {"ratio": "per_sample"}, **PATTERNS[pattern]}
+    for pattern in ("2:4", "90 %")
 }
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from ..common.metric import Metric
 from ..common.schema import Document
 
 Count = Annotated[int, Field(ge=1, strict=True)]
@@ -168,7 +169,7 @@ class ValidateConfig(Document):
         min_snr_db: least signal-to-noise ratio against PyTorch's outputs on `reference.npz`, in dB.
     """
 
-    metric: Literal["accuracy"] = "accuracy"
+    metric: Metric = "accuracy"
     max_drop: Annotated[float, Field(ge=0)] | None = 0.01
     min_agreement: Annotated[float, Field(ge=0, le=1)] | None = 0.995
     min_snr_db: float | None = None

@@ -18,7 +18,8 @@ SPARSE, QAT = {"stage": "sparse"}, {"stage": "qat"}
 
 def written(tmp_path, training=(DENSE, SPARSE, QAT), **changes):
     path = tmp_path / "recipe.yaml"
-    recipe = {"name": "gan", "model": MODEL, "data": DATA, "training": list(training), **changes}
+    recipe = {"name": "gan", "model": MODEL, "data": DATA, "training": list(training),
+              "validate": {"metric": "ssim"}, **changes}
     path.write_text(yaml.safe_dump(recipe))
     return path
 
@@ -85,10 +86,12 @@ def test_what_can_not_be_is_refused(tmp_path, training, said):
         ({"training": [judged(args={**JUDGE["args"], "conditional": False, "channels": 3})]}, "doesn't fit the"),
         ({"training": [judged(factory=NETS + "tiny_diskriminator")]}, "gan.discriminator.factory: .*has nothing"),
         ({"model": {"factory": NETS + "tiny_translator", "args": {"width": 12}}}, "No layer of this network can be"),
-        ({"data": {"factory": "twofour.training.data:digits", "args": {"size": 8}}}, "no metric of pictures"),
+        ({"data": {"factory": "twofour.training.data:digits", "args": {"size": 8}},
+          "validate": {"metric": "accuracy"}}, "no metric of pictures"),
         ({"model": {"factory": NETS + "tiny_translator", "args": {"channels": 2}}}, "can't take this batch"),
         ({"model": {"factory": NETS + "tiny_generator", "args": {"size": 16}},
-          "data": {"factory": DIGITS + "digits_from_noise", "args": {"size": 8}}},
+          "data": {"factory": DIGITS + "digits_from_noise", "args": {"size": 8}},
+          "validate": {"metric": "feature_distance"}},
          r"returned the shape \(2, 1, 16, 16\), and the real pictures have \(2, 1, 8, 8\)"),
     ],
 )
