@@ -144,3 +144,12 @@ def test_a_discriminator_that_diverges_stops_and_the_checkpoint_before_it_is_kep
     with pytest.raises(UserError, match=r"epoch 2, train loader, batch 1: .*discriminator's loss became nan"):
         train_stage(ask("dense", 3, case="noise"), tmp_path)
     assert (tmp_path / "checkpoint-0001.safetensors").is_file()
+
+
+def test_the_discriminator_s_rate_follows_the_generator_s(tmp_path, ask, monkeypatch):
+    shares = []
+    monkeypatch.setattr(Adversary, "pace", lambda self, share: shares.append(share))
+    train_stage(ask("dense", 3, case="noise"), tmp_path)
+    assert max(shares) > 0.9
+    assert shares[-1] < 0.1
+    assert len(shares) == 12
