@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..common.console import say, warn
 from ..common.lazy import require
@@ -12,6 +13,11 @@ from . import fingerprint
 from .onnx_recipe import AnyRecipe, OnnxRecipe
 from .recipe import Recipe
 from .stage import read
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..training.loaders import Data
 
 _FLOAT_SUMS = ("tensorrt", "tensorrt-sparse")
 _PACKAGES = ("torch", "accelerate", "safetensors", "modelopt.torch.quantization", "onnxscript")
@@ -77,6 +83,7 @@ def _try(recipe: Recipe) -> None:
     require_metric(data, recipe.validation.metric)
     judge_of(data)
     check_methods(data, recipe.training)
+    _try_generators(recipe, network, data)
     read = any(train.reads_labels and train.total_epochs for train in recipe.training)
     next(iter((checked if read else unlabelled)(data.train, "train")))
     for name in ("val", "calibration"):
@@ -86,6 +93,18 @@ def _try(recipe: Recipe) -> None:
             other = build_data(phase.data)
             require_metric(other, recipe.validation.metric)
             next(iter(checked(other.train, "train")))
+
+
+def _try_generators(recipe: Recipe, network: nn.Module, data: Data) -> None:
+    from ..training.checks import checked
+    from ..training.gan.check import check_fit, check_images
+    from ..training.gan.make import build_discriminator
+
+    for train in recipe.training:
+        if train.adversarial:
+            check_images(data)
+            index, inputs, targets = next(checked(data.train, "train"))
+            check_fit(network, build_discriminator(train.gan), inputs, targets, f"train loader, batch {index}")
 
 
 __all__ = ["preflight"]

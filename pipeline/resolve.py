@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..training.config import ModelConfig, OptimizerConfig, PhaseConfig, TrainConfig
+from ..training.config import BY_SHARE, ModelConfig, OptimizerConfig, PhaseConfig, TrainConfig
+from .generators import check_generator, named, with_generators
 from .teaching import check_gpusq, check_pairs
 
 ORDER = ("dense", "sparse", "qat")
-_METHODS = {"dense": ("supervised",), "sparse": ("asp", "sr_ste", "gradual", "gpusq"), "qat": ("qat", "gpusq")}
+_METHODS = {
+    "dense": ("supervised", "gan"), "sparse": ("asp", "sr_ste", "gradual", "gpusq", "gan_compression", "gan"),
+    "qat": ("qat", "gpusq", "gan_compression", "gan"),
+}
 _PRUNING = ("layers", "pattern", "sparsity", "scores", "permute", "sr_ste", "gradual")
 _EPOCHS = 10
 
@@ -29,10 +33,12 @@ def check(training: list[TrainConfig], model: ModelConfig, given: bool = False) 
     if model.weights is not None and not Path(model.weights).is_file():
         raise ValueError(f"model.weights: there is no file {model.weights}")
     measured = [] if "dense" in names else ["dense"]
+    training = named(training)
     for index, train in enumerate(training):
         where, earlier = f"training.{index}", [*measured, *names[:index]]
         _check_stage(train, earlier, where)
         check_gpusq(train, training[:index], earlier, where)
+        check_generator(train, training[:index], earlier, where)
         check_pairs(train, where)
 
 
@@ -52,11 +58,13 @@ def _check_pruning(train: TrainConfig, where: str) -> None:
     said = [name for name in _PRUNING if getattr(train, name) != TrainConfig.model_fields[name].default]
     if said and train.stage != "sparse":
         raise ValueError(f"{where}.{said[0]}: only the sparse stage prunes")
-    for name in ("sr_ste", "gradual"):
-        if name in said and method != name:
+    users = {"sr_ste": ("sr_ste",), "gradual": ("gradual", "gan_compression")}
+    for name, methods in users.items():
+        if name in said and method not in methods:
             raise ValueError(f"{where}.{name}: the method of this stage is {method}, which has no such settings")
-    if train.sparsity is not None and train.pattern != "unstructured":
-        raise ValueError(f"{where}.sparsity: the pattern {train.pattern} says it already; it is for `unstructured`")
+    if train.sparsity is not None and train.pattern not in BY_SHARE:
+        raise ValueError(f"{where}.sparsity: the pattern {train.pattern} says it already; it is for `unstructured` and "
+                         "`filters`")
     if train.permute and train.pattern != "2:4":
         raise ValueError(f"{where}.permute: the search is for 2:4, and the pattern is {train.pattern}")
 
@@ -81,7 +89,7 @@ def resolve(training: list[TrainConfig]) -> list[TrainConfig]:
     dense = next((train for train in training if train.stage == "dense"), None)
     given = [] if dense else [TrainConfig(stage="dense", epochs=0)]
     base = _phases(dense, [PhaseConfig(epochs=_EPOCHS)])
-    return [_filled(train, base) for train in [*given, *training]]
+    return with_generators([_filled(train, base) for train in named([*given, *training])])
 
 
 def _phases(train: TrainConfig | None, base: list[PhaseConfig]) -> list[PhaseConfig]:

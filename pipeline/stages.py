@@ -76,7 +76,10 @@ def train(context: Context, config: TrainConfig) -> Stage:
             forget(run / name)
 
     phases = [fingerprint.of_data(phase.data) for phase in config.phases or [] if phase.data]
-    inputs = context.training(*after, train=config.model_dump(mode="json"), phases=phases)
+    settings: dict[str, Any] = {"train": config.model_dump(mode="json"), "phases": phases}
+    if config.adversarial and config.gan.discriminator:
+        settings["discriminator"] = fingerprint.of_model(config.gan.discriminator)
+    inputs = context.training(*after, **settings)
     return Stage(name, name, inputs, work, lambda run: _made(run, name), tidy)
 
 
@@ -182,7 +185,7 @@ def _code() -> dict[str, Any]:
 def _made(run: Path, folder: str) -> list[str]:
     """The files that a training or calibration stage leaves, checkpoints aside."""
     known = (_WEIGHTS, _METRICS, "masks.safetensors", "layers.json", "ranges.json", "placement.json",
-             "permutation.json", "features.json")
+             "permutation.json", "features.json", "discriminator.safetensors")
     return _listed(run, folder, *(name for name in known if (run / folder / name).is_file()))
 
 

@@ -25,5 +25,17 @@ def test_a_ready_recipe_keeps_its_promise(twofour, tmp_path, name, drop, dense):
     assert code == 0
 
 
+@pytest.mark.slow
+def test_the_generator_s_recipe_trains_in_fewer_epochs_too(twofour, tmp_path):
+    run = tmp_path / "run"
+    fewer = ("--set", "training.dense.epochs=6", "--set", "training.sparse.epochs=3", "--set", "training.qat.epochs=1")
+    assert twofour("train", RECIPES / "digits-gan.yaml", "--out", run, "--quiet", *fewer) == 0
+    dense, sparse, qat = (json.loads((run / stage / "metrics.json").read_text())["ssim"]
+                          for stage in ("dense", "sparse", "qat"))
+    assert dense > 0.7
+    assert min(sparse, qat) > dense - 0.05
+
+
 def test_every_ready_recipe_is_run():
-    assert {path.stem for path in RECIPES.glob("*.yaml")} == {"digits-resnet", "digits-vit", "digits-vit-gpusq"}
+    names = {path.stem for path in RECIPES.glob("*.yaml")}
+    assert names == {"digits-resnet", "digits-vit", "digits-vit-gpusq", "digits-gan"}

@@ -9,10 +9,14 @@ from pydantic import Field, field_validator, model_validator
 
 from ..common.schema import Document
 
+Method = Literal["supervised", "asp", "sr_ste", "gradual", "gpusq", "qat", "gan", "gan_compression"]
 StageName = Literal["dense", "sparse", "qat"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Kept = Annotated[float, Field(ge=0, lt=1)]
+Betas = tuple[Kept, Kept]
+BY_SHARE = ("unstructured", "filters")  # patterns that need a sparsity
 _LARGEST_GROUP = 64
 _MINUTE = 60  # YAML reads an unquoted 2:4 as 2 minutes and 4 seconds
 
@@ -53,7 +57,8 @@ class OptimizerConfig(Document):
     Attributes:
         name: `sgd` (Nesterov) or `adamw`.
         lr: peak learning rate.
-        momentum: of `sgd`; `adamw` takes PyTorch's betas.
+        momentum: of `sgd`.
+        betas: of `adamw`: what its two moving averages keep in a step. Defaults to PyTorch's.
         weight_decay: applied to weights, not to biases and normalisation.
         warmup: share of the steps spent warming up.
         clip: largest gradient norm, or None for no clipping.
@@ -63,6 +68,7 @@ class OptimizerConfig(Document):
     name: Literal["sgd", "adamw"] = "sgd"
     lr: Positive = 0.1
     momentum: Fraction = 0.9
+    betas: Betas = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     warmup: Fraction = 0.05
     clip: Positive | None = None
@@ -102,6 +108,7 @@ class GradualConfig(Document):
     """Of `method: gradual`: the share that is pruned grows along a cubic curve, fast at first.
 
     Attributes:
+        initial: share of a layer's weights that goes at once then; no more than the pattern prunes.
         begin: when the first weights go, as a share of the stage's steps.
         end: when the pattern is whole; after it the masks stay. Less than 1.
         every: steps between two masks.
@@ -109,6 +116,7 @@ class GradualConfig(Document):
     Source: Zhu and Gupta, "To prune, or not to prune", arXiv 1710.01878.
     """
 
+    initial: Fraction = 0.0
     begin: Fraction = 0.0
     end: Fraction = 0.7
     every: Annotated[int, Field(ge=1, strict=True)] = 10
@@ -183,14 +191,66 @@ class GpusqConfig(Document):
         return self
 
 
+class GanConfig(Document):
+    """Of `method: gan` and `method: gan_compression`: the discriminator, and what the generator learns beside it.
+
+    Attributes:
+        discriminator: where it comes from: a factory that returns an nn.Module of pictures to logits; `weights` are its
+            trained weights, needed only where no dense stage with `method: gan` came before. Its attribute
+            `conditional`, if True, says that it is shown the input picture too, before the other on the channel axis.
+        lr: of the discriminator's AdamW; it follows the schedule of the generator's.
+        betas: of the same.
+        reconstruction: weight of the mean absolute difference from the target picture in the generator's loss.
+        freeze: don't train the discriminator (`sparse` and `qat` only).
+    """
+
+    discriminator: ModelConfig | None = None
+    lr: Positive = 2e-4
+    betas: Betas = (0.5, 0.999)
+    reconstruction: NotNegative = 0.0
+    freeze: bool = False
+
+
+class GanCompressionConfig(Document):
+    """Of `method: gan_compression`: how the generator is compared with the one that teaches.
+
+    Attributes:
+        consistency: weight of the whole self-supervised loss; 0 for plain distillation.
+        discriminative: weight, in it, of the discriminator's loss terms beside the generator's.
+        ratio: of the terms' means over the batch (`batch_mean`), or of the norms of the vectors of samples
+            (`per_sample`).
+        reference: whose judgement of the teacher's pictures is compared with: the discriminator of now (`current`), or
+            as it was when the stage began (`frozen`).
+        distill: weight of the mean absolute difference from the teacher's pictures.
+        prune: `gradual`, or `once`, before the first step (`sparse` only).
+
+    Source: arXiv 2007.01491.
+    """
+
+    consistency: NotNegative = 1.0
+    discriminative: NotNegative = 0.5
+    ratio: Literal["batch_mean", "per_sample"] = "batch_mean"
+    reference: Literal["current", "frozen"] = "current"
+    distill: NotNegative = 0.0
+    prune: Literal["gradual", "once"] = "gradual"
+
+    @model_validator(mode="after")
+    def _teaches(self) -> GanCompressionConfig:
+        if not (self.consistency or self.distill):
+            raise ValueError("consistency and distill are both 0: there is nothing to learn from")
+        return self
+
+
 class TrainConfig(Document):
     """One training stage.
 
     Attributes:
         stage: `dense`, `sparse` (2:4) or `qat` (quantization-aware); each at most once, in this order.
-        method: chosen by the stage when left out. dense: `supervised`. sparse: `asp` (prune once, masks fixed),
-            `sr_ste` (masks chosen anew each step, all weights learn), `gradual` (more zeros step by step) or `gpusq`
-            (as asp, learning from the dense stage). qat: `qat` or `gpusq` (learning from the sparse stage).
+        method: chosen by the stage when left out. dense: `supervised`, or `gan` (a generator beside a discriminator).
+            sparse: `asp` (prune once, masks fixed), `sr_ste` (masks chosen anew each step, all weights learn),
+            `gradual` (more zeros step by step) or `gpusq` (as asp, learning from the dense stage). qat: `qat` or
+            `gpusq` (learning from the sparse stage). After a dense `gan` both are `gan_compression` (learning from the
+            stage before, under its discriminator) or `gan` (its loss alone; in sparse with fixed masks).
         epochs: passes over the training set. Left out: sparse repeats the dense stage's, qat takes a tenth, at least 1.
         optimizer: left out: sparse repeats the dense stage's hyper-parameters with a fresh optimizer state (the rule
             of NVIDIA's 2:4 workflow); qat takes them with a hundredth of the learning rate.
@@ -202,8 +262,9 @@ class TrainConfig(Document):
             (1 + step) / (10 + step). The average is what is measured, saved and exported; the optimizer goes on from
             the weights themselves.
         layers: which layers are pruned (`sparse` only).
-        pattern: which weights of them (`sparse` only): `2:4`; for comparison any `N:M`, or `unstructured`.
-        sparsity: share of zeros of `unstructured`, 0.5 where it is left out.
+        pattern: which weights of them (`sparse` only): `2:4`; for comparison any `N:M`, `unstructured`, or `filters`
+            (whole outputs of a layer).
+        sparsity: share of zeros of `unstructured` and `filters`, 0.5 where it is left out.
         scores: what decides in a group (`sparse` only): `magnitude`, or `activations`, the magnitude times the norm of
             what the weight is multiplied with over the calibration loader, for use without retraining.
         permute: search an order of channels before pruning (`sparse` only) in which 2:4 keeps more; the network's
@@ -213,11 +274,14 @@ class TrainConfig(Document):
         pairs: prune pairs of weights, 2 of 4 (`sparse` only), as INT4 kernels want it. Left out: where `calibrate.bits`
             is 4 and the pattern 2:4.
         gpusq: of that method.
+        gan: of that method and `gan_compression`. What later stages don't say is as in the first that has it; qat takes
+            a hundredth of its learning rate.
+        gan_compression: of that method.
         distill: None for labels alone.
     """
 
     stage: StageName
-    method: Literal["supervised", "asp", "sr_ste", "gradual", "gpusq", "qat"] | None = None
+    method: Method | None = None
     epochs: Annotated[int, Field(ge=0, strict=True)] | None = None
     optimizer: OptimizerConfig | None = None
     phases: Annotated[list[PhaseConfig], Field(min_length=1)] | None = None
@@ -232,6 +296,8 @@ class TrainConfig(Document):
     gradual: GradualConfig = GradualConfig()
     pairs: bool | None = None
     gpusq: GpusqConfig = GpusqConfig()
+    gan: GanConfig = GanConfig()
+    gan_compression: GanCompressionConfig = GanCompressionConfig()
     distill: DistillConfig | None = None
 
     @field_validator("pattern", mode="before")
@@ -246,13 +312,18 @@ class TrainConfig(Document):
     @property
     def teacher(self) -> StageName | None:
         """The stage that teaches, if one does."""
-        if self.method == "gpusq":
+        if self.method == "gpusq" or (self.adversarial and self.stage != "dense"):
             return "dense" if self.stage == "sparse" else "sparse"
         return self.distill.teacher if self.distill else None
 
     @property
+    def adversarial(self) -> bool:
+        """Whether there is a discriminator."""
+        return self.method in ("gan", "gan_compression")
+
+    @property
     def reads_labels(self) -> bool:
-        """Whether training looks at the labels."""
+        """Whether training looks at the targets."""
         return self.method != "gpusq" or self.gpusq.labels
 
     @property
@@ -262,22 +333,23 @@ class TrainConfig(Document):
 
 
 def pattern_numbers(pattern: str) -> tuple[int, int] | None:
-    """N and M of `N:M`: N of every M weights stay; None for `unstructured`.
+    """N and M of `N:M`: N of every M weights stay; None for `unstructured` and `filters`.
 
     Raises:
         ValueError: it is neither, or keeps none or all.
     """
-    if pattern == "unstructured":
+    if pattern in BY_SHARE:
         return None
     found = re.fullmatch(r"(\d{1,3}):(\d{1,3})", pattern)
     kept, group = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 0 < kept < group or group > _LARGEST_GROUP:
-        raise ValueError("a pattern is `2:4`, `unstructured`, or `N:M` (N of every M weights stay, 0 < N < M, M at "
-                         f"most {_LARGEST_GROUP})")
+        raise ValueError("a pattern is `2:4`, `unstructured`, `filters`, or `N:M` (N of every M weights stay, "
+                         f"0 < N < M, M at most {_LARGEST_GROUP})")
     return kept, group
 
 
 __all__ = [
-    "DataConfig", "DistillConfig", "GpusqConfig", "GradualConfig", "LayersConfig", "ModelConfig", "OptimizerConfig",
-    "PhaseConfig", "SrSteConfig", "StageName", "TrainConfig", "pattern_numbers",
+    "BY_SHARE", "DataConfig", "DistillConfig", "GanCompressionConfig", "GanConfig", "GpusqConfig", "GradualConfig",
+    "LayersConfig", "ModelConfig", "OptimizerConfig", "PhaseConfig", "SrSteConfig", "StageName", "TrainConfig",
+    "pattern_numbers",
 ]

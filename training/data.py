@@ -35,7 +35,7 @@ def digits(batch: int = 64, size: int = 16, seed: int = 0, augment: bool = True)
     """
     if not 8 <= size <= 32 or batch < 1:
         raise UserError("digits needs a size from 8 to 32 and a batch of at least 1.", where="data.args")
-    images, labels, train, val, calibration = _split(seed)
+    images, labels, train, val, calibration = split_digits(seed)
     images = F.interpolate(images, (size, size), mode="bilinear", align_corners=False)
     images = (images - images[train].mean()) / images[train].std()
     return Loaders(
@@ -68,7 +68,7 @@ def hard_digits(batch: int = 64, size: int = 24, seed: int = 0, copies: int = 3)
     if not 16 <= size <= 64 or batch < 1 or copies < 1:
         raise UserError("hard_digits needs a size from 16 to 64, and a batch and copies of at least 1.",
                         where="data.args")
-    images, labels, train, val, calibration = _split(seed)
+    images, labels, train, val, calibration = split_digits(seed)
     with steady(_SPLIT_SEED + seed):
         example = Clutter(images[train], size)(images[train])
         mean, deviation = example.mean(), example.std()
@@ -83,7 +83,8 @@ def hard_digits(batch: int = 64, size: int = 24, seed: int = 0, copies: int = 3)
     )
 
 
-def _split(seed: int) -> tuple[torch.Tensor, ...]:
+def split_digits(seed: int) -> tuple[torch.Tensor, ...]:
+    """All digits, float32 (1797, 1, 8, 8) from 0 to 1, their labels, and which ones train, validate and calibrate."""
     purpose = "The data set 'digits'"
     source = require("sklearn.datasets", extra="train", purpose=purpose).load_digits()
     divide = require("sklearn.model_selection", extra="train", purpose=purpose).train_test_split
@@ -94,4 +95,4 @@ def _split(seed: int) -> tuple[torch.Tensor, ...]:
     return images, torch.from_numpy(labels).long(), torch.tensor(train), torch.tensor(val), torch.tensor(calibration)
 
 
-__all__ = ["digits", "hard_digits", "image_folder"]
+__all__ = ["digits", "hard_digits", "image_folder", "split_digits"]

@@ -22,11 +22,12 @@ from .zoo import ZOOS, build_from_zoo
 _SPELLING = "Write it as package.module:callable, such as twofour.training.models:tiny_resnet."
 
 
-def build_model(config: ModelConfig) -> nn.Module:
+def build_model(config: ModelConfig, key: str = "model") -> nn.Module:
     """The network of a recipe, with its weights where the recipe names some.
 
     Args:
         config: factory, its arguments, weights. Fresh weights come from PyTorch's global random state.
+        key: the recipe's key, for errors. Defaults to `model`.
 
     Raises:
         UserError: the factory doesn't import, isn't callable, raises or returns no nn.Module; the weights don't fit.
@@ -34,12 +35,12 @@ def build_model(config: ModelConfig) -> nn.Module:
     """
     zoo, _, name = config.factory.partition(":")
     built = (
-        build_from_zoo(zoo, name, config.args) if zoo in ZOOS else call(config.factory, config.args, "model.factory")
+        build_from_zoo(zoo, name, config.args) if zoo in ZOOS else call(config.factory, config.args, f"{key}.factory")
     )
     if not isinstance(built, nn.Module):
         raise UserError(
             f"The factory returned {type(built).__name__}, not a torch.nn.Module.",
-            where=f"model.factory: {config.factory}",
+            where=f"{key}.factory: {config.factory}",
         )
     if config.patches == "linear":
         patches_as_linear(built)

@@ -182,6 +182,7 @@ class _Loop:
         for index, inputs, targets in self.plan.objective.batches(self._now.train):
             rate = learning_rate(self.phase.optimizer, *schedule.place(epoch, index))
             set_rate(self.optimizer, rate)
+            self.plan.objective.pace(rate / self.phase.optimizer.lr)
             self.plan.masker.step(before + index, schedule.steps)
             losses.append(self._step(inputs, targets, epoch, index))
             if self.average:

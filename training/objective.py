@@ -40,6 +40,9 @@ class Objective:
     def start(self, epoch: int) -> None:
         """An epoch, counted from 1, begins."""
 
+    def pace(self, share: float) -> None:
+        """A step begins, with this share, 0 to 1, of the phase's peak learning rate."""
+
     def batches(self, loader: Iterable[Any]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
         """One pass over the train loader: the batch's number, from 0, its inputs and its targets.
 

@@ -17,6 +17,7 @@ from .config import DataConfig, ModelConfig, PhaseConfig, TrainConfig
 from .distill import Distiller
 from .evaluate import evaluate, say_metrics
 from .factory import build_data, build_model
+from .gan.make import make_gan
 from .given import refuse_training
 from .gpusq.factors import FEATURES
 from .gpusq.make import make_objective
@@ -78,9 +79,10 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     A sparse stage prunes by its method and retrains; it leaves `masks.safetensors` and `layers.json` too, and the
     metric of pruning at once, before retraining, in its metrics (`one_shot_accuracy`). With `permute` channels are
     moved before pruning, and `permutation.json` says which. A qat stage keeps the masks and ranges that it is given.
-    With `method: gpusq` both leave their feature losses in `features.json`. A run of the same stage whose checkpoint is
-    there is continued from its last epoch; after the last one nothing is trained and the same files are written again.
-    The checkpoint stays until `forget` is called.
+    With `method: gpusq` both leave their feature losses in `features.json`; with a discriminator each stage leaves it
+    in `discriminator.safetensors`. A run of the same stage whose checkpoint is there is continued from its last epoch;
+    after the last one nothing is trained and the same files are written again. The checkpoint stays until `forget` is
+    called.
 
     Args:
         request: what to do.
@@ -178,10 +180,14 @@ def _phases(train: TrainConfig) -> list[PhaseConfig]:
 
 def _objective(request: StageRequest, folder: Path, data: Data) -> Objective:
     train = request.train
+    if train.method == "gan":
+        return make_gan(train, None, request.teacher, request.seed)
     smoothing = [phase.optimizer.label_smoothing for phase in _phases(train) for _ in range(phase.epochs)]
     teacher = load_stage(request.model, request.teacher) if request.teacher else None
     if teacher is not None and train.permute:
         teacher = permutation.as_permuted(teacher, folder)  # its features are in the student's order
+    if train.method == "gan_compression":
+        return make_gan(train, teacher, request.teacher, request.seed)
     if train.method == "gpusq":
         return make_objective(train, teacher, smoothing, request.teacher)
     if metric_of(data) != "accuracy":

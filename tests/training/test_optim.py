@@ -13,6 +13,12 @@ def test_biases_and_normalisation_do_not_decay(name):
     assert decays == {id(p): 0.3 if p.ndim > 1 else 0.0 for p in model.parameters()}
 
 
+def test_adamw_takes_its_betas():
+    assert make_optimizer(nn.Linear(2, 2), OptimizerConfig(name="adamw")).defaults["betas"] == (0.9, 0.999)
+    config = OptimizerConfig.model_validate({"name": "adamw", "betas": [0.5, 0.99]})
+    assert make_optimizer(nn.Linear(2, 2), config).defaults["betas"] == (0.5, 0.99)
+
+
 def test_the_rate_warms_up_to_its_peak_and_falls_to_almost_nothing():
     config = OptimizerConfig(lr=1.0, warmup=0.1)
     rates = [learning_rate(config, step, 100) for step in range(100)]

@@ -74,7 +74,10 @@ def make_masker(train: TrainConfig, rule: Rule, masks: Mapping[str, torch.Tensor
     """
     if train.method == "sr_ste" and train.total_epochs:
         return SrSte(rule, train.sr_ste.decay)
-    if train.method == "gradual" and train.total_epochs:
+    gradual = train.method == "gradual" or (
+        train.method == "gan_compression" and train.gan_compression.prune == "gradual"
+    )
+    if gradual and train.total_epochs:
         return Gradual(rule, train.gradual)
     return Fixed(masks)
 

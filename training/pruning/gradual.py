@@ -1,4 +1,4 @@
-"""Gradual pruning: the share of weights that is gone grows along a cubic curve until the pattern is whole.
+"""Gradual pruning: the share of weights that is gone grows along a cubic curve, from `initial` to the whole pattern.
 
 On its way a mask prunes only weights that the whole pattern would prune, those of the lowest scores first; what is
 pruned stays pruned. After the end of the curve the masks don't change any more.
@@ -47,7 +47,7 @@ class Gradual:
 
     def step(self, step: int, steps: int) -> None:
         """Prune more where it is time to."""
-        share = share_at(self.config, step, steps)
+        share = share_at(self.config, step, steps, self.rule.pattern.sparsity)
         if share is None or self._keeper is None:
             return
         held = self._keeper.masks
@@ -67,10 +67,17 @@ class Gradual:
             self._keeper.apply()
 
 
-def share_at(config: GradualConfig, step: int, steps: int) -> float | None:
+def share_at(config: GradualConfig, step: int, steps: int, sparsity: float = 0.5) -> float | None:
     """How much of what the pattern prunes is to be gone from this step on, 0 to 1; None where nothing changes.
 
-    1 comes at the share `end` of the steps, and at the last step at the latest.
+    1 comes at the share `end` of the steps, and at the last step at the latest; where the pattern prunes no more than
+    `initial`, at once.
+
+    Args:
+        config: when.
+        step: from 0.
+        steps: of the whole stage.
+        sparsity: share of a layer's weights that the pattern prunes. Defaults to 0.5, that of 2:4.
     """
     last = min(math.ceil(config.end * steps), steps - 1)
     first = min(int(config.begin * steps), last)
@@ -78,7 +85,8 @@ def share_at(config: GradualConfig, step: int, steps: int) -> float | None:
         return 1.0
     if not first <= step < last or (step - first) % config.every:
         return None
-    return 1 - (1 - (step - first) / (last - first)) ** 3
+    left = 1 - min(config.initial / sparsity, 1.0)
+    return 1 - left * (1 - (step - first) / (last - first)) ** 3
 
 
 __all__ = ["Gradual", "share_at"]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from .partial import partial
+
 PAIR, KEPT, PAIRS = 2, 2, 4
 
 
@@ -18,6 +20,7 @@ class Paired:
     """
 
     group: int = PAIR * PAIRS
+    sparsity: float = 1 - KEPT / PAIRS
 
     @property
     def text(self) -> str:
@@ -40,6 +43,10 @@ class Paired:
         pairs = torch.zeros_like(groups, dtype=torch.bool).scatter_(-1, order, True)
         mask = pairs.unsqueeze(-1).expand(*pairs.shape, PAIR).flatten(-3)
         return mask.movedim(-1, axis).contiguous()
+
+    def partial(self, scores: torch.Tensor, axis: int, share: float) -> torch.Tensor:
+        """The lowest of what the whole mask prunes, each weight by itself."""
+        return partial(self.mask(scores, axis), scores, share)
 
 
 __all__ = ["Paired"]

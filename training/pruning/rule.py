@@ -10,7 +10,7 @@ from torch import nn
 
 from ...common.bundle import Layer
 from ..eligibility import reduction_axis, weight_of
-from .pattern import Pattern, partial
+from .pattern import Pattern
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Rule:
     def partial(self, name: str, weight: torch.Tensor, held: torch.Tensor, share: float) -> torch.Tensor:
         """A mask that prunes only a `share` of what the whole one would, and all that `held` prunes already."""
         scores = self.scores(name, weight).masked_fill(~held, -1.0)
-        return partial(self.pattern.mask(scores, self.axes[name]), scores, share) & held
+        return self.pattern.partial(scores, self.axes[name], share) & held
 
     def masks(self, model: nn.Module) -> dict[str, torch.Tensor]:
         """The whole masks of a network's weights now."""

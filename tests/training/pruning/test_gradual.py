@@ -1,3 +1,4 @@
+import dataclasses
 from itertools import pairwise
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from twofour.common.errors import UserError
 from twofour.training.config import GradualConfig
 from twofour.training.pruning.gradual import Gradual, share_at
+from twofour.training.pruning.pattern import Filters
 
 
 def run(network, rule, train_step, config, steps):
@@ -41,6 +43,28 @@ def test_however_few_the_steps_the_pattern_becomes_whole(steps, begin, end, ever
     assert said[-1] == 1.0
     assert said == sorted(said)
     assert said.count(1.0) == 1
+
+
+@pytest.mark.parametrize(("sparsity", "first"), [(0.5, 0.1), (0.9, 0.05 / 0.9), (0.04, 1.0)])
+def test_a_first_share_of_the_weights_goes_at_once(sparsity, first):
+    config = GradualConfig(initial=0.05, begin=0.1, end=0.5, every=1)
+    shares = [share_at(config, step, 100, sparsity) for step in range(100)]
+    assert shares[:10] == [None] * 10
+    assert shares[10] == pytest.approx(first)
+    assert shares[30] == pytest.approx(1 - (1 - first) * 0.5**3)
+    assert shares[50] == 1.0
+    assert shares[51:] == [None] * 49
+
+
+def test_whole_filters_go_one_after_the_other_and_stay_gone(network, rule, train_step):
+    filters = dataclasses.replace(rule, pattern=Filters(0.5))
+    config = GradualConfig(initial=0.2, end=0.5, every=1)
+    _, history = run(network, filters, train_step, config, 20)
+    gone = [(~mask).flatten(1).all(1) for mask in history]
+    assert all(torch.equal((~mask).flatten(1).any(1), row) for mask, row in zip(history, gone, strict=True))
+    assert [int(row.sum()) for row in gone] == sorted(int(row.sum()) for row in gone)
+    assert 0 < int(gone[0].sum()) < int(gone[-1].sum()) == len(gone[-1]) // 2
+    assert all(not (earlier & ~later).any() for earlier, later in pairwise(gone))
 
 
 def test_its_masks_come_back_or_are_refused(network, rule, train_step):

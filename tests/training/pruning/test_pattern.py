@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from twofour.training.config import TrainConfig, pattern_numbers
 from twofour.training.masks import is_two_four
-from twofour.training.pruning.pattern import Grouped, Unstructured, partial, pattern_of
+from twofour.training.pruning.partial import partial
+from twofour.training.pruning.pattern import Filters, Grouped, Unstructured, pattern_of
 
 
 def scores(seed, *shape):
@@ -44,6 +45,29 @@ def test_unstructured_prunes_its_share_of_a_layer(sparsity, seed):
     assert values[mask].min() >= values[~mask].max() if 0 < int(mask.sum()) < 60 else True
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**31), st.floats(0.01, 0.99), st.sampled_from([0, 1]), st.floats(0, 1))
+def test_whole_filters_go_those_of_the_smallest_norm_first(seed, sparsity, axis, share):
+    values = scores(seed, *((6, 12, 3, 3) if axis == 0 else (12, 6, 3, 3)))
+    filters = values.movedim(1 - axis, 0).flatten(1).sum(1)
+    whole, way = (made.movedim(1 - axis, 0).flatten(1) for made in (
+        Filters(sparsity).mask(values, axis), Filters(sparsity).partial(values, axis, share)))
+    assert torch.equal(whole.all(1), whole.any(1))
+    assert torch.equal(way.all(1), way.any(1))
+    gone = ~whole[:, 0]
+    assert int(gone.sum()) == round(12 * sparsity)
+    assert int((~way[:, 0]).sum()) == round(share * round(12 * sparsity))
+    assert not (~way[:, 0] & ~gone).any()
+    if 0 < int(gone.sum()) < 12:
+        assert filters[gone].max() <= filters[~gone].min()
+
+
+def test_a_filter_with_a_weight_that_is_nan_stays():
+    values = torch.ones(4, 2)
+    values[0, 0] = float("nan")
+    assert Filters(0.5).mask(values, 1)[:, 0].tolist() == [True, False, False, True]
+
+
 def test_a_mask_on_its_way_prunes_the_lowest_of_what_the_whole_one_prunes():
     values = torch.tensor([[4.0, 3, 2, 1], [9, 9, 8, 0]])
     whole = Grouped().mask(values, 1)
@@ -58,6 +82,8 @@ def test_a_stage_says_its_pattern():
 
     assert made() == Grouped(2, 4)
     assert made(pattern="4:8") == Grouped(4, 8)
+    assert made(pattern="filters", sparsity=0.25) == Filters(0.25)
+    assert [made(**said).sparsity for said in ({}, {"pattern": "1:4"}, {"pairs": True})] == [0.5, 0.75, 0.5]
     assert made(pattern=124) == Grouped(2, 4)  # what YAML makes of 2:4 without quotes
     assert made(pattern="unstructured", sparsity=0.75) == Unstructured(0.75)
     assert made(pattern="unstructured").text == "50 % unstructured"
