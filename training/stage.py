@@ -12,6 +12,9 @@ from ..common import files
 from ..common.bundle import Layer
 from ..common.errors import UserError
 from . import checkpoint
+from .amendment.bounds import declared
+from .amendment.measure import RECORD
+from .amendment.objective import Amendment
 from .config import DataConfig, ModelConfig, PhaseConfig, TrainConfig
 from .distill import Distiller
 from .evaluate import evaluate, say_metrics
@@ -75,7 +78,8 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     A sparse stage prunes by its method and retrains; it leaves `masks.safetensors` and `layers.json` too, and the
     accuracy of pruning at once, before retraining, in its metrics. With `permute` channels are moved before pruning,
     and `permutation.json` says which. A qat stage keeps the masks and ranges that it is given. With `method: gpusq`
-    both leave their feature losses in `features.json`. A run of the same stage whose checkpoint is there is continued
+    both leave their feature losses in `features.json`; `method: adversarial_amendment` leaves what it measured in
+    `amendment.json`. A run of the same stage whose checkpoint is there is continued
     from its last epoch; after the last one nothing is trained and the same files are written again. The checkpoint
     stays until `forget` is called.
 
@@ -96,13 +100,14 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     if request.train.stage == "sparse":
         _permute(request, network, data, folder)
     masker, layers, extra = _pruning(request, network, data)
-    plan = _plan(request, masker, folder)
+    plan = _plan(request, data, masker, folder)
     metrics, history = fit(network, data, plan, folder)
     masks = {name: mask.cpu() for name, mask in masker.masks.items()}
     if request.train.stage == "sparse":
         layers = described(network, layers, masks, pattern_of(request.train).text)
     _write(request, folder, network, masks, layers)
-    (folder / FEATURES).unlink(missing_ok=True)
+    for name in (FEATURES, RECORD):
+        (folder / name).unlink(missing_ok=True)
     plan.objective.finish(folder)
     files.write_json(folder / METRICS, {**metrics, **extra, "history": history})
     say_metrics(request.train.stage, metrics)
@@ -156,10 +161,10 @@ def _one_shot(network: nn.Module, data: Data, masks: dict[str, torch.Tensor]) ->
     return {"one_shot_accuracy": metrics["accuracy"]}
 
 
-def _plan(request: StageRequest, masker: Masker, folder: Path) -> Plan:
+def _plan(request: StageRequest, data: Data, masker: Masker, folder: Path) -> Plan:
     train = request.train
     phases = [Phase(one.epochs, one.optimizer, build_data(one.data) if one.data else None) for one in _phases(train)]
-    objective = _objective(request, folder)
+    objective = _objective(request, folder, [phase.data or data for phase in phases for _ in range(phase.epochs)])
     return Plan(train.stage, phases, request.seed, request.key, objective, masker, train.precision, train.average)
 
 
@@ -171,12 +176,14 @@ def _phases(train: TrainConfig) -> list[PhaseConfig]:
     return [PhaseConfig(epochs=train.epochs, optimizer=train.optimizer)]
 
 
-def _objective(request: StageRequest, folder: Path) -> Objective:
+def _objective(request: StageRequest, folder: Path, data: list[Data]) -> Objective:
     train = request.train
     smoothing = [phase.optimizer.label_smoothing for phase in _phases(train) for _ in range(phase.epochs)]
     teacher = load_stage(request.model, request.teacher) if request.teacher else None
     if teacher is not None and train.permute:
         teacher = permutation.as_permuted(teacher, folder)  # its features are in the student's order
+    if train.method == "adversarial_amendment" and data:
+        return Amendment(train.adversarial_amendment, [declared(one) for one in data], smoothing)
     if train.method == "gpusq":
         return make_objective(train, teacher, smoothing, request.teacher)
     if train.distill is None or teacher is None:
