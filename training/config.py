@@ -208,8 +208,8 @@ class AdversarialAmendmentConfig(Document):
         attack_random_start: the attack starts from a random point within eps instead of the sample.
         attack_target: `none` raises the label's loss; `random` lowers that of a wrong class drawn for each sample.
         mediate_rule: where the amended sample lies between the benign one (0) and the adversarial one (1), drawn for
-            each: `uniform` anywhere; `grid` on one of `mediate_points` evenly spaced points; `beta` by Beta(alpha, alpha);
-            `iterates` on what one of the attack's earlier steps gave; `none` at 1.
+            each: `uniform` anywhere; `grid` on one of `mediate_points` evenly spaced points; `beta` by Beta(alpha,
+            alpha); `iterates` on what one of the attack's earlier steps gave; `none` at 1.
         mediate_points: of `grid`.
         mediate_alpha: of `beta`.
         use_endpoint: train on the adversarial samples as well as on the mediate ones.
@@ -239,7 +239,7 @@ class AdversarialAmendmentConfig(Document):
     @model_validator(mode="after")
     def _possible(self) -> AdversarialAmendmentConfig:
         if self.mediate_rule == "iterates" and self.attack_steps == 1:
-            raise ValueError("mediate_rule iterates needs attack_steps of at least 2: of one, none comes before the last")
+            raise ValueError("mediate_rule iterates needs attack_steps of at least 2: none comes before the only one")
         if self.mediate_rule == "none" and self.use_endpoint:
             raise ValueError("use_endpoint: with mediate_rule none the adversarial samples are all there is already")
         return self

@@ -28,9 +28,11 @@ def declared(data: Any) -> Bounds:
                         where="data", fix=_FIX)
     try:
         low, high = (torch.as_tensor(bound, dtype=torch.float32) for bound in found)
+        ordered = bool((torch.isfinite(low) & torch.isfinite(high) & (low < high)).all())
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError("The data's `bounds` are not two numbers or tensors.", where="data", fix=_FIX) from error
-    if not bool((torch.isfinite(low) & torch.isfinite(high) & (low < high)).all()):
+        raise UserError("The data's `bounds` are not two numbers, or two tensors of one shape.", where="data",
+                        fix=_FIX) from error
+    if not ordered:
         raise UserError("The data's `bounds` are no range: the least value must lie below the largest, both finite.",
                         where="data", fix=_FIX)
     return low, high
