@@ -115,7 +115,6 @@ class Amendment(Objective):
             return torch.ones(len(inputs), device=inputs.device)
         with torch.no_grad():
             clean, harmed = answer(model, inputs, where), answer(model, attacked, where)
-        torch.clear_autocast_cache()  # weights that were cast here have no gradient
         return weights(vulnerability(clean, harmed, targets, self.config.vulnerability), self.config.gamma)
 
     def measure(self, model: nn.Module, loader: Iterable[Any]) -> None:
