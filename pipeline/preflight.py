@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,7 @@ def _is_new(recipe: Recipe, folder: Path) -> bool:
 
 
 def _try(recipe: Recipe) -> None:
+    from ..training.amendment.preflight import check_amendment
     from ..training.checks import checked, unlabelled
     from ..training.factory import build_data, build_model
     from ..training.given import refuse_training
@@ -84,6 +86,9 @@ def _try(recipe: Recipe) -> None:
     judge_of(data)
     check_methods(data, recipe.training)
     _try_generators(recipe, network, data)
+    for train in recipe.training:
+        others = (build_data(phase.data) for phase in train.phases or [] if phase.data)
+        check_amendment(train, network, chain([data], others))
     read = any(train.reads_labels and train.total_epochs for train in recipe.training)
     next(iter((checked if read else unlabelled)(data.train, "train")))
     for name in ("val", "calibration"):

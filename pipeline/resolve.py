@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..training.config import BY_SHARE, ModelConfig, OptimizerConfig, PhaseConfig, TrainConfig
+from ..training.config import (
+    BY_SHARE,
+    AdversarialAmendmentConfig,
+    ModelConfig,
+    OptimizerConfig,
+    PhaseConfig,
+    TrainConfig,
+)
 from .generators import check_generator, named, with_generators
 from .teaching import check_gpusq, check_pairs
 
 ORDER = ("dense", "sparse", "qat")
 _METHODS = {
-    "dense": ("supervised", "gan"), "sparse": ("asp", "sr_ste", "gradual", "gpusq", "gan_compression", "gan"),
+    "dense": ("supervised", "adversarial_amendment", "gan"),
+    "sparse": ("asp", "sr_ste", "gradual", "gpusq", "gan_compression", "gan"),
     "qat": ("qat", "gpusq", "gan_compression", "gan"),
 }
 _PRUNING = ("layers", "pattern", "sparsity", "scores", "permute", "sr_ste", "gradual")
@@ -49,6 +57,7 @@ def _check_stage(train: TrainConfig, earlier: Sequence[str], where: str) -> None
         )
     _check_pruning(train, where)
     _check_phases(train, where)
+    _check_amendment(train, where)
     if train.distill is not None and train.distill.teacher not in earlier:
         raise ValueError(f"{where}.distill.teacher: {train.distill.teacher!r} is no earlier stage of this recipe")
 
@@ -67,6 +76,11 @@ def _check_pruning(train: TrainConfig, where: str) -> None:
                          "`filters`")
     if train.permute and train.pattern != "2:4":
         raise ValueError(f"{where}.permute: the search is for 2:4, and the pattern is {train.pattern}")
+
+
+def _check_amendment(train: TrainConfig, where: str) -> None:
+    if train.adversarial_amendment != AdversarialAmendmentConfig() and train.method != "adversarial_amendment":
+        raise ValueError(f"{where}.adversarial_amendment: the method of this stage is not adversarial_amendment")
 
 
 def _check_phases(train: TrainConfig, where: str) -> None:

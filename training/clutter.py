@@ -39,10 +39,15 @@ class Clutter:
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 1, h, w) of 0 to 1 -> (N, 1, size, size), about 0 to 1 with noise."""
-        canvas = self._picture(images) * _uniform(0.7, 1.0, len(images), 1, 1, 1)
+        return self.with_ink(images)[0]
+
+    def with_ink(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The canvas, and what of it is the picture: its ink as it was placed, full strength, (N, 1, size, size)."""
+        ink = self._picture(images)
+        canvas = ink * _uniform(0.7, 1.0, len(images), 1, 1, 1)
         for _ in range(self.fragments):
             canvas = torch.maximum(canvas, self._fragment(len(images)))
-        return canvas + self.noise * torch.randn_like(canvas)
+        return canvas + self.noise * torch.randn_like(canvas), ink
 
     def _picture(self, images: torch.Tensor) -> torch.Tensor:
         count = len(images)

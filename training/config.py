@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from ..common.schema import Document
 
-Method = Literal["supervised", "asp", "sr_ste", "gradual", "gpusq", "qat", "gan", "gan_compression"]
+Method = Literal[
+    "supervised", "asp", "sr_ste", "gradual", "gpusq", "qat", "adversarial_amendment", "gan", "gan_compression"
+]
 StageName = Literal["dense", "sparse", "qat"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -191,6 +193,68 @@ class GpusqConfig(Document):
         return self
 
 
+def _quotient(value: Any) -> Any:
+    """`1/255` as YAML reads it, a string, as a number; anything else as it is."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*/\s*(\d+)\s*", value) if isinstance(value, str) else None
+    return float(found[1]) / float(found[2]) if found and float(found[2]) else value
+
+
+Share = Annotated[float, BeforeValidator(_quotient), Field(gt=0, le=1)]
+
+
+class AdversarialAmendmentConfig(Document):
+    """Of `method: adversarial_amendment`, AdvAmd-style (reconstructed).
+
+    With `gamma: 0` and `mediate_rule: none` it is AdvProp; with `auxiliary: false` too, mixed adversarial training.
+    Whether it starts from fresh or from trained weights is said by `model.weights`.
+
+    Attributes:
+        auxiliary: a second batch norm in the place of each one, for amended samples, in training only. False: one batch
+            norm sees a batch of benign and amended samples.
+        attack_eps: most that the attack changes a value, as a share of the inputs' range (`bounds` of the data): a
+            number, or a quotient such as 1/255. At most 1.
+        attack_steps: steps of the attack.
+        attack_step_size: of each step, as a share of the range.
+        attack_random_start: the attack starts from a random point within eps instead of the sample.
+        attack_target: `none` raises the label's loss; `random` lowers that of a wrong class drawn for each sample.
+        mediate_rule: where the amended sample lies between the benign one (0) and the adversarial one (1), drawn for
+            each: `uniform` anywhere; `grid` on one of `mediate_points` evenly spaced points; `beta` by Beta(alpha,
+            alpha); `iterates` on what one of the attack's earlier steps gave; `none` at 1.
+        mediate_points: of `grid`.
+        mediate_alpha: of `beta`.
+        use_endpoint: train on the adversarial samples as well as on the mediate ones.
+        vulnerability: what the attack did to a sample: `probability` that its label lost, `loss` that it gained over
+            the batch's mean, or whether its prediction `flipped`. In a mask, the mean over the pixels.
+        gamma: a sample counts (1 + vulnerability) ** gamma, over the batch's mean. Above 0 vulnerable samples count
+            more, below 0 less; 0: all alike.
+        eta: weight of the amendment's loss; the benign samples' has 1.
+
+    Source: the components are of arXiv 2305.10766; rules, formulas and defaults are our reconstruction.
+    """
+
+    auxiliary: bool = True
+    attack_eps: Share = 1 / 255
+    attack_steps: Annotated[int, Field(ge=1, strict=True)] = 1
+    attack_step_size: Share = 1 / 255
+    attack_random_start: bool = True
+    attack_target: Literal["none", "random"] = "none"
+    mediate_rule: Literal["uniform", "grid", "beta", "iterates", "none"] = "uniform"
+    mediate_points: Annotated[int, Field(ge=1, strict=True)] = 3
+    mediate_alpha: Positive = 1.0
+    use_endpoint: bool = False
+    vulnerability: Literal["probability", "loss", "flipped"] = "probability"
+    gamma: float = 1.0
+    eta: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _possible(self) -> AdversarialAmendmentConfig:
+        if self.mediate_rule == "iterates" and self.attack_steps == 1:
+            raise ValueError("mediate_rule iterates needs attack_steps of at least 2: none comes before the only one")
+        if self.mediate_rule == "none" and self.use_endpoint:
+            raise ValueError("use_endpoint: with mediate_rule none the adversarial samples are all there is already")
+        return self
+
+
 class GanConfig(Document):
     """Of `method: gan` and `method: gan_compression`: the discriminator, and what the generator learns beside it.
 
@@ -246,11 +310,12 @@ class TrainConfig(Document):
 
     Attributes:
         stage: `dense`, `sparse` (2:4) or `qat` (quantization-aware); each at most once, in this order.
-        method: chosen by the stage when left out. dense: `supervised`, or `gan` (a generator beside a discriminator).
-            sparse: `asp` (prune once, masks fixed), `sr_ste` (masks chosen anew each step, all weights learn),
-            `gradual` (more zeros step by step) or `gpusq` (as asp, learning from the dense stage). qat: `qat` or
-            `gpusq` (learning from the sparse stage). After a dense `gan` both are `gan_compression` (learning from the
-            stage before, under its discriminator) or `gan` (its loss alone; in sparse with fixed masks).
+        method: chosen by the stage when left out. dense: `supervised`, `group_knowledge`, `adversarial_amendment`, or
+            `gan` (a generator beside a discriminator). sparse: `asp` (prune once, masks fixed), `sr_ste` (masks chosen
+            anew each step, all weights learn), `gradual` (more zeros step by step) or `gpusq` (as asp, learning from
+            the dense stage). qat: `qat` or `gpusq` (learning from the sparse stage). After a dense `gan` both are
+            `gan_compression` (learning from the stage before, under its discriminator) or `gan` (its loss alone; in
+            sparse with fixed masks).
         epochs: passes over the training set. Left out: sparse repeats the dense stage's, qat takes a tenth, at least 1.
         optimizer: left out: sparse repeats the dense stage's hyper-parameters with a fresh optimizer state (the rule
             of NVIDIA's 2:4 workflow); qat takes them with a hundredth of the learning rate.
@@ -274,6 +339,7 @@ class TrainConfig(Document):
         pairs: prune pairs of weights, 2 of 4 (`sparse` only), as INT4 kernels want it. Left out: where `calibrate.bits`
             is 4 and the pattern 2:4.
         gpusq: of that method.
+        adversarial_amendment: of that method.
         gan: of that method and `gan_compression`. What later stages don't say is as in the first that has it; qat takes
             a hundredth of its learning rate.
         gan_compression: of that method.
@@ -296,6 +362,7 @@ class TrainConfig(Document):
     gradual: GradualConfig = GradualConfig()
     pairs: bool | None = None
     gpusq: GpusqConfig = GpusqConfig()
+    adversarial_amendment: AdversarialAmendmentConfig = AdversarialAmendmentConfig()
     gan: GanConfig = GanConfig()
     gan_compression: GanCompressionConfig = GanCompressionConfig()
     distill: DistillConfig | None = None
@@ -349,7 +416,7 @@ def pattern_numbers(pattern: str) -> tuple[int, int] | None:
 
 
 __all__ = [
-    "BY_SHARE", "DataConfig", "DistillConfig", "GanCompressionConfig", "GanConfig", "GpusqConfig", "GradualConfig",
-    "LayersConfig", "ModelConfig", "OptimizerConfig", "PhaseConfig", "SrSteConfig", "StageName", "TrainConfig",
-    "pattern_numbers",
+    "BY_SHARE", "AdversarialAmendmentConfig", "DataConfig", "DistillConfig", "GanCompressionConfig", "GanConfig",
+    "GpusqConfig", "GradualConfig", "LayersConfig", "ModelConfig", "OptimizerConfig", "PhaseConfig", "SrSteConfig",
+    "StageName", "TrainConfig", "pattern_numbers",
 ]

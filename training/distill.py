@@ -29,7 +29,7 @@ class Distiller:
 
         Args:
             loss: the labels' own.
-            logits: the student's, (N, classes).
+            logits: the student's, (N, classes) or (N, classes, ...).
             inputs: what the student saw.
             where: loader and batch, for errors.
         """
@@ -39,16 +39,17 @@ class Distiller:
 
 
 def divergence(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
-    """KL(teacher || student) of the softened answers, mean over samples, times temperature squared.
+    """KL(teacher || student) of the softened answers, mean over samples and places, times temperature squared.
 
     Args:
-        student: logits (N, classes).
-        teacher: logits (N, classes).
+        student: logits (N, classes) or (N, classes, ...).
+        teacher: of the same shape.
         temperature: above 0.
     """
     target = F.log_softmax(teacher / temperature, dim=1)
     guess = F.log_softmax(student / temperature, dim=1)
-    return F.kl_div(guess, target, reduction="batchmean", log_target=True) * temperature**2
+    answers = student.numel() // student.shape[1]
+    return F.kl_div(guess, target, reduction="sum", log_target=True) / answers * temperature**2
 
 
 __all__ = ["Distiller", "divergence"]

@@ -107,7 +107,9 @@ def image_folder(
         pictures = Pictures(samples, size, channels, mean, std, training and augment)
         return DataLoader(pictures, batch, shuffle=training, num_workers=workers)
 
-    return Loaders(loader(train, True), loader(val, False), loader([train[index] for index in chosen], False))
+    low, high = ((end - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1) for end in (0, 1))
+    few = [train[index] for index in chosen]
+    return Loaders(loader(train, True), loader(val, False), loader(few, False), bounds=(low, high))
 
 
 def _samples(root: Path) -> tuple[list[tuple[Path, int]], list[tuple[Path, int]]]:

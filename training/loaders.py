@@ -82,4 +82,30 @@ class TensorLoader:
             yield (self.augment(inputs) if self.augment else inputs), self.targets[chosen]
 
 
-__all__ = ["Batch", "Bounds", "Data", "Loaders", "TensorLoader"]
+class MadeLoader:
+    """Batches of which inputs and targets are made anew in each pass, in a new order; by PyTorch's random state.
+
+    Args:
+        inputs: (N, ...), what is made from.
+        targets: (N,).
+        batch: samples per batch; the last one may be smaller.
+        make: takes some of both and gives a batch.
+    """
+
+    def __init__(
+        self, inputs: torch.Tensor, targets: torch.Tensor, batch: int,
+        make: Callable[[torch.Tensor, torch.Tensor], Batch],
+    ) -> None:
+        self.inputs, self.targets, self.batch, self.make = inputs, targets, batch, make
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return -(-len(self.inputs) // self.batch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """One pass."""
+        for chosen in torch.split(torch.randperm(len(self.inputs)), self.batch):
+            yield self.make(self.inputs[chosen], self.targets[chosen])
+
+
+__all__ = ["Batch", "Bounds", "Data", "Loaders", "MadeLoader", "TensorLoader"]

@@ -126,6 +126,7 @@ class _Loop:
             self.average.settle()
         if history:
             self.plan.objective.settle(self.model, self._now.train)
+            self.plan.objective.measure(self.model, self._now.val)
         self.plan.objective.restore(self.model)
         placed(self.model, torch.device("cpu"), torch.contiguous_format)
         return last, history

@@ -79,6 +79,14 @@ class Objective:
             loader: the train loader.
         """
 
+    def measure(self, model: nn.Module, loader: Iterable[Any]) -> None:
+        """Measure what only the changed network can tell; told once, when training is over, before `restore`.
+
+        Args:
+            model: as `settle` left it.
+            loader: the validation loader.
+        """
+
     def restore(self, model: nn.Module) -> None:
         """Take back what `adapt` did, when training is over."""
 

@@ -13,6 +13,9 @@ from ..common import files
 from ..common.bundle import Layer
 from ..common.errors import UserError
 from . import checkpoint
+from .amendment.bounds import declared
+from .amendment.measure import RECORD
+from .amendment.objective import Amendment
 from .config import DataConfig, ModelConfig, PhaseConfig, TrainConfig
 from .distill import Distiller
 from .evaluate import evaluate, say_metrics
@@ -79,10 +82,10 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     A sparse stage prunes by its method and retrains; it leaves `masks.safetensors` and `layers.json` too, and the
     metric of pruning at once, before retraining, in its metrics (`one_shot_accuracy`). With `permute` channels are
     moved before pruning, and `permutation.json` says which. A qat stage keeps the masks and ranges that it is given.
-    With `method: gpusq` both leave their feature losses in `features.json`; with a discriminator each stage leaves it
-    in `discriminator.safetensors`. A run of the same stage whose checkpoint is there is continued from its last epoch;
-    after the last one nothing is trained and the same files are written again. The checkpoint stays until `forget` is
-    called.
+    With `method: gpusq` both leave their feature losses in `features.json`; `method: adversarial_amendment` leaves what
+    it measured in `amendment.json`; with a discriminator each stage leaves it in `discriminator.safetensors`. A run of
+    the same stage whose checkpoint is there is continued from its last epoch; after the last one nothing is trained and
+    the same files are written again. The checkpoint stays until `forget` is called.
 
     Args:
         request: what to do.
@@ -108,7 +111,8 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     if request.train.stage == "sparse":
         layers = described(network, layers, masks, pattern_of(request.train).text)
     _write(request, folder, network, masks, layers)
-    (folder / FEATURES).unlink(missing_ok=True)
+    for name in (FEATURES, RECORD):
+        (folder / name).unlink(missing_ok=True)
     plan.objective.finish(folder)
     files.write_json(folder / METRICS, {**metrics, **extra, "history": history})
     say_metrics(request.train.stage, metrics)
@@ -166,7 +170,7 @@ def _one_shot(network: nn.Module, data: Data, masks: dict[str, torch.Tensor]) ->
 def _plan(request: StageRequest, masker: Masker, folder: Path, data: Data) -> Plan:
     train = request.train
     phases = [Phase(one.epochs, one.optimizer, build_data(one.data) if one.data else None) for one in _phases(train)]
-    objective = _objective(request, folder, data)
+    objective = _objective(request, folder, data, [phase.data or data for phase in phases for _ in range(phase.epochs)])
     return Plan(train.stage, phases, request.seed, request.key, objective, masker, train.precision, train.average)
 
 
@@ -178,7 +182,7 @@ def _phases(train: TrainConfig) -> list[PhaseConfig]:
     return [PhaseConfig(epochs=train.epochs, optimizer=train.optimizer)]
 
 
-def _objective(request: StageRequest, folder: Path, data: Data) -> Objective:
+def _objective(request: StageRequest, folder: Path, data: Data, each_epoch: list[Data]) -> Objective:
     train = request.train
     if train.method == "gan":
         return make_gan(train, None, request.teacher, request.seed)
@@ -188,6 +192,8 @@ def _objective(request: StageRequest, folder: Path, data: Data) -> Objective:
         teacher = permutation.as_permuted(teacher, folder)  # its features are in the student's order
     if train.method == "gan_compression":
         return make_gan(train, teacher, request.teacher, request.seed)
+    if train.method == "adversarial_amendment" and each_epoch:
+        return Amendment(train.adversarial_amendment, [declared(one) for one in each_epoch], smoothing)
     if train.method == "gpusq":
         return make_objective(train, teacher, smoothing, request.teacher)
     if metric_of(data) != "accuracy":

@@ -26,3 +26,9 @@ def test_the_weight_shares_the_loss_and_the_teacher_stays():
     assert torch.allclose(mixed, expected)
     assert not teacher.training
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
+
+
+def test_of_masks_the_divergence_is_the_mean_over_their_pixels():
+    student, teacher = torch.randn(2, 3, 4, 5, 5).unbind()
+    flat = [logits.movedim(1, -1).reshape(-1, 4) for logits in (student, teacher)]
+    assert torch.allclose(divergence(student, teacher, 2.0), divergence(*flat, 2.0))

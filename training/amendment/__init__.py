@@ -1,0 +1,1 @@
+"""AdvAmd-style (reconstructed) training: adversarial samples that raise the accuracy on benign ones."""
