@@ -60,6 +60,7 @@ def _try(recipe: Recipe) -> None:
     from ..training.factory import build_data, build_model
     from ..training.given import refuse_training
     from ..training.gpusq.critical import critical_layers
+    from ..training.group_knowledge.base import check_elastic
     from ..training.precision import check_precision
     from ..training.pruning.choose import eligible_layers
 
@@ -73,7 +74,9 @@ def _try(recipe: Recipe) -> None:
             critical_layers(network, train.gpusq.critical)
     data = build_data(recipe.data)
     read = any(train.reads_labels and train.total_epochs for train in recipe.training)
-    next(iter((checked if read else unlabelled)(data.train, "train")))
+    _, inputs, targets = next(iter((checked if read else unlabelled)(data.train, "train")))
+    if any(train.method == "group_knowledge" and train.total_epochs for train in recipe.training):
+        check_elastic(network, inputs, targets)
     for name in ("val", "calibration"):
         next(iter(checked(getattr(data, name), name)))
     for phase in (phase for train in recipe.training for phase in train.phases or []):

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..training.config import ModelConfig, OptimizerConfig, PhaseConfig, TrainConfig
-from .teaching import check_gpusq, check_pairs
+from .teaching import check_gpusq, check_group_knowledge, check_pairs
 
 ORDER = ("dense", "sparse", "qat")
-_METHODS = {"dense": ("supervised",), "sparse": ("asp", "sr_ste", "gradual", "gpusq"), "qat": ("qat", "gpusq")}
+_METHODS = {"dense": ("supervised", "group_knowledge"), "sparse": ("asp", "sr_ste", "gradual", "gpusq"),
+            "qat": ("qat", "gpusq")}
 _PRUNING = ("layers", "pattern", "sparsity", "scores", "permute", "sr_ste", "gradual")
 _EPOCHS = 10
 
@@ -33,6 +34,7 @@ def check(training: list[TrainConfig], model: ModelConfig, given: bool = False) 
         where, earlier = f"training.{index}", [*measured, *names[:index]]
         _check_stage(train, earlier, where)
         check_gpusq(train, training[:index], earlier, where)
+        check_group_knowledge(train, where)
         check_pairs(train, where)
 
 

@@ -183,12 +183,60 @@ class GpusqConfig(Document):
         return self
 
 
+class GroupKnowledgeConfig(Document):
+    """Of `method: group_knowledge`: which subnets are trained beside the network, and what teaches them.
+
+    GKT-style (reconstructed): docs/training.md says what is public of it.
+
+    Attributes:
+        groups: subnets in a chain from large to small, the network itself not counted.
+        loops: chains for each batch, each from the whole network.
+        rho: a stage loses j more blocks with a probability proportional to rho^j; 1 is uniform, near 0 none is lost.
+        nested: a subnet leaves out what the one before it in the chain did; without, each is drawn from the network.
+        strict: draw a subnet again until it is smaller than the one it is drawn from.
+        teacher: of a group: the `neighbour` above it, or the `main` network.
+        aggregate: what a group knows of its subnets over the loops: `ema`, a moving average of their logits; `last`,
+            those of the latest; `none`, those of the first.
+        decay: of that average, the share of what is known already.
+        weight: of each subnet's KL divergence; the labels' loss of the network has 1.
+        temperature: softens both answers; the term is scaled by its square.
+        recalibrate: training samples, at most one pass, on which the statistics of batch norm are taken anew for the
+            whole network before it is measured and saved; 0 leaves those of all subnets mixed.
+        survival: None, or the probability with which the last block survives: stochastic depth in place of groups.
+
+    Source: arXiv 2308.13772.
+    """
+
+    groups: Annotated[int, Field(ge=1, strict=True)] = 2
+    loops: Annotated[int, Field(ge=1, strict=True)] = 2
+    rho: Annotated[float, Field(gt=0, le=1)] = 0.5
+    nested: bool = True
+    strict: bool = False
+    teacher: Literal["neighbour", "main"] = "neighbour"
+    aggregate: Literal["ema", "last", "none"] = "ema"
+    decay: Fraction = 0.5
+    weight: Positive = 1.0
+    temperature: Positive = 1.0
+    recalibrate: Annotated[int, Field(ge=0, strict=True)] = 2000
+    survival: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> GroupKnowledgeConfig:
+        fields = type(self).model_fields
+        said = [name for name in fields if name not in ("recalibrate", "survival")
+                and getattr(self, name) != fields[name].default]
+        if self.survival is not None and said:
+            raise ValueError(f"survival is stochastic depth, which has no {said[0]}; leave one of them out")
+        return self
+
+
 class TrainConfig(Document):
     """One training stage.
 
     Attributes:
         stage: `dense`, `sparse` (2:4) or `qat` (quantization-aware); each at most once, in this order.
-        method: chosen by the stage when left out. dense: `supervised`. sparse: `asp` (prune once, masks fixed),
+        method: chosen by the stage when left out. dense: `supervised` or `group_knowledge` (learning with
+            its own subnets, for residual networks). sparse: `asp` (prune once, masks fixed),
             `sr_ste` (masks chosen anew each step, all weights learn), `gradual` (more zeros step by step) or `gpusq`
             (as asp, learning from the dense stage). qat: `qat` or `gpusq` (learning from the sparse stage).
         epochs: passes over the training set. Left out: sparse repeats the dense stage's, qat takes a tenth, at least 1.
@@ -213,11 +261,12 @@ class TrainConfig(Document):
         pairs: prune pairs of weights, 2 of 4 (`sparse` only), as INT4 kernels want it. Left out: where `calibrate.bits`
             is 4 and the pattern 2:4.
         gpusq: of that method.
+        group_knowledge: of that method (`dense` only).
         distill: None for labels alone.
     """
 
     stage: StageName
-    method: Literal["supervised", "asp", "sr_ste", "gradual", "gpusq", "qat"] | None = None
+    method: Literal["supervised", "asp", "sr_ste", "gradual", "gpusq", "group_knowledge", "qat"] | None = None
     epochs: Annotated[int, Field(ge=0, strict=True)] | None = None
     optimizer: OptimizerConfig | None = None
     phases: Annotated[list[PhaseConfig], Field(min_length=1)] | None = None
@@ -232,6 +281,7 @@ class TrainConfig(Document):
     gradual: GradualConfig = GradualConfig()
     pairs: bool | None = None
     gpusq: GpusqConfig = GpusqConfig()
+    group_knowledge: GroupKnowledgeConfig = GroupKnowledgeConfig()
     distill: DistillConfig | None = None
 
     @field_validator("pattern", mode="before")
@@ -278,6 +328,6 @@ def pattern_numbers(pattern: str) -> tuple[int, int] | None:
 
 
 __all__ = [
-    "DataConfig", "DistillConfig", "GpusqConfig", "GradualConfig", "LayersConfig", "ModelConfig", "OptimizerConfig",
-    "PhaseConfig", "SrSteConfig", "StageName", "TrainConfig", "pattern_numbers",
+    "DataConfig", "DistillConfig", "GpusqConfig", "GradualConfig", "GroupKnowledgeConfig", "LayersConfig",
+    "ModelConfig", "OptimizerConfig", "PhaseConfig", "SrSteConfig", "StageName", "TrainConfig", "pattern_numbers",
 ]

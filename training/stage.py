@@ -19,6 +19,8 @@ from .factory import build_data, build_model
 from .given import refuse_training
 from .gpusq.factors import FEATURES
 from .gpusq.make import make_objective
+from .group_knowledge.base import RECORD as SUBNETS
+from .group_knowledge.make import elastic_objective
 from .loaders import Data
 from .loop import Metrics, Phase, Plan, fit
 from .masks import fit_masks, pruned
@@ -75,7 +77,8 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     A sparse stage prunes by its method and retrains; it leaves `masks.safetensors` and `layers.json` too, and the
     accuracy of pruning at once, before retraining, in its metrics. With `permute` channels are moved before pruning,
     and `permutation.json` says which. A qat stage keeps the masks and ranges that it is given. With `method: gpusq`
-    both leave their feature losses in `features.json`. A run of the same stage whose checkpoint is there is continued
+    both leave their feature losses in `features.json`, and with `method: group_knowledge` a dense stage leaves what it
+    saw of its subnets in `group_knowledge.json`. A run of the same stage whose checkpoint is there is continued
     from its last epoch; after the last one nothing is trained and the same files are written again. The checkpoint
     stays until `forget` is called.
 
@@ -102,7 +105,8 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     if request.train.stage == "sparse":
         layers = described(network, layers, masks, pattern_of(request.train).text)
     _write(request, folder, network, masks, layers)
-    (folder / FEATURES).unlink(missing_ok=True)
+    for name in (FEATURES, SUBNETS):
+        (folder / name).unlink(missing_ok=True)
     plan.objective.finish(folder)
     files.write_json(folder / METRICS, {**metrics, **extra, "history": history})
     say_metrics(request.train.stage, metrics)
@@ -177,6 +181,8 @@ def _objective(request: StageRequest, folder: Path) -> Objective:
     teacher = load_stage(request.model, request.teacher) if request.teacher else None
     if teacher is not None and train.permute:
         teacher = permutation.as_permuted(teacher, folder)  # its features are in the student's order
+    if train.method == "group_knowledge":
+        return elastic_objective(train.group_knowledge, smoothing)
     if train.method == "gpusq":
         return make_objective(train, teacher, smoothing, request.teacher)
     if train.distill is None or teacher is None:
