@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from twofour.calibrate.config import CalibrateConfig
 from twofour.common.files import read_json
 from twofour.pipeline.recipe import Recipe, validated
@@ -32,17 +33,19 @@ from twofour.training.seeds import steady
 from twofour.training.stage import StageRequest, forget, train_stage
 
 Row = dict[str, Any]
-MODEL = {"factory": "twofour.training.models:tiny_resnet", "args": {"widths": [16, 32, 64], "blocks": 3}}
+MODEL = {
+    "factory": "twofour.training.models:tiny_resnet", "args": {"widths": [16, 32, 64], "blocks": 3, "stem_stride": 2},
+}
 CASES: dict[str, dict[str, Any]] = {
     "digits": {"factory": "twofour.training.data:digits", "args": {"batch": 32, "size": 12}},
-    "hard digits": {"factory": "twofour.training.data:hard_digits", "args": {"batch": 32, "size": 20}},
+    "hard digits": {"factory": "twofour.training.data:hard_digits", "args": {"batch": 32, "size": 24}},
 }
-EPOCHS = {"digits": 6, "hard digits": 6}
+EPOCHS = {"digits": 6, "hard digits": 10}
 OPTIMIZER = {"name": "sgd", "lr": 0.05}
 BLOCKS = (3, 3, 3)
 SUBNETS = {"3/4": [(2, 2, 3), (2, 3, 2), (3, 2, 2)], "1/2": [(1, 2, 2), (2, 1, 2), (2, 2, 1)]}
 _ST = {"teacher": "main", "nested": False, "rho": 1.0}
-GKT = "GKT-style"
+GKT = "GKT-style (reconstructed)"
 PLAIN, LONG = "plain", "plain for as long"
 ARMS: dict[str, dict[str, Any] | None] = {
     PLAIN: None,
@@ -60,10 +63,9 @@ ARMS: dict[str, dict[str, Any] | None] = {
 SPARSE = {  # from which dense network, and which one teaches
     "plain start": (PLAIN, None),
     "plain for as long start": (LONG, None),
-    "GKT-style start": (GKT, None),
+    f"{GKT} start": (GKT, None),
     "plain start, plain teacher": (PLAIN, PLAIN),
-    "plain start, plain for as long teacher": (PLAIN, LONG),
-    "plain start, GKT-style teacher": (PLAIN, GKT),
+    f"plain start, {GKT} teacher": (PLAIN, GKT),
 }
 
 

@@ -66,7 +66,7 @@ def test_the_labels_are_for_the_network_alone(batch):
     one = terms(found, batch)
     torch.manual_seed(0)
     other = terms(found, (network, inputs, (targets + 1) % 10))
-    assert one[0] == pytest.approx(float(F.cross_entropy(network(inputs), targets)))
+    assert one[0] == pytest.approx(float(F.cross_entropy(network(inputs), targets).detach()))
     assert one[0] != other[0]
     assert one[1:] == other[1:]
 
@@ -154,7 +154,7 @@ def test_stochastic_depth_survives_by_its_number_and_is_the_plain_network_when_a
     chances = survivals(found.stages, 0.4)
     assert [block.path for block, _ in chances] == ["body.1", "body.2", "body.4", "body.5"]
     assert [chance for _, chance in chances] == pytest.approx([0.8, 0.7, 0.5, 0.4])
-    plain = float(F.cross_entropy(network(inputs), targets))
+    plain = float(F.cross_entropy(network(inputs), targets).detach())
     assert terms(made(batch, StochasticDepth, survival=1.0), batch) == [pytest.approx(plain, rel=1e-5)]
 
 
@@ -181,7 +181,8 @@ def test_a_branch_that_no_module_returns_is_named(networks):
 
 def test_answers_that_are_no_classes_are_refused(networks):
     blocks = [networks.Block(), networks.Block()]
-    for last, targets in ((nn.Linear(8, 1), torch.zeros(2).long()), (nn.Unflatten(1, (2, 4)), torch.zeros(2, 4).long())):
+    one, pixels = (nn.Linear(8, 1), torch.zeros(2).long()), (nn.Unflatten(1, (2, 4)), torch.zeros(2, 4).long())
+    for last, targets in (one, pixels):
         network = nn.Sequential(*blocks, last)
         with pytest.raises(UserError, match="compares answers over classes"):
             check_elastic(network, torch.randn(2, 8), targets)

@@ -42,7 +42,7 @@ def test_one_is_uniform():
 
 @pytest.mark.parametrize(("blocks", "kept"), TABLE)
 def test_the_mean_share_of_blocks_in_each_group(blocks, kept):
-    draws, generation = 800, torch.manual_seed(0)
+    draws, generation = 400, torch.manual_seed(0)
     for rho, shares in kept.items():
         sums = torch.zeros(3)
         for _ in range(draws):
@@ -50,4 +50,4 @@ def test_the_mean_share_of_blocks_in_each_group(blocks, kept):
             for group in range(3):
                 keep = sample(keep, rho)
                 sums[group] += sum(keep) / sum(blocks)
-        assert (sums / draws).tolist() == pytest.approx(shares, abs=0.025), (rho, generation)
+        assert (sums / draws).tolist() == pytest.approx(shares, abs=0.03), (rho, generation)
