@@ -18,6 +18,7 @@ from .stage import read
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..training.config import TrainConfig
     from ..training.loaders import Data
 
 _FLOAT_SUMS = ("tensorrt", "tensorrt-sparse")
@@ -63,13 +64,8 @@ def _is_new(recipe: Recipe, folder: Path) -> bool:
 
 
 def _try(recipe: Recipe) -> None:
-    from ..training.amendment.preflight import check_amendment
-    from ..training.checks import checked, unlabelled
     from ..training.factory import build_data, build_model
     from ..training.given import refuse_training
-    from ..training.gpusq.critical import critical_layers
-    from ..training.judge import judge_of, require_metric
-    from ..training.pictures import check_methods
     from ..training.precision import check_precision
     from ..training.pruning.choose import eligible_layers
 
@@ -79,16 +75,21 @@ def _try(recipe: Recipe) -> None:
         check_precision(train.precision)
         if train.stage == "sparse":
             eligible_layers(network, train)
-        if train.method == "gpusq" and train.gpusq.feature:
-            critical_layers(network, train.gpusq.critical)
     data = build_data(recipe.data)
+    _try_loaders(recipe, data)
+    for train in recipe.training:
+        _try_method(train, network, data)
+
+
+def _try_loaders(recipe: Recipe, data: Data) -> None:
+    from ..training.checks import checked, unlabelled
+    from ..training.factory import build_data
+    from ..training.judge import judge_of, require_metric
+    from ..training.pictures import check_methods
+
     require_metric(data, recipe.validation.metric)
     judge_of(data)
     check_methods(data, recipe.training)
-    _try_generators(recipe, network, data)
-    for train in recipe.training:
-        others = (build_data(phase.data) for phase in train.phases or [] if phase.data)
-        check_amendment(train, network, chain([data], others))
     read = any(train.reads_labels and train.total_epochs for train in recipe.training)
     next(iter((checked if read else unlabelled)(data.train, "train")))
     for name in ("val", "calibration"):
@@ -100,16 +101,23 @@ def _try(recipe: Recipe) -> None:
             next(iter(checked(other.train, "train")))
 
 
-def _try_generators(recipe: Recipe, network: nn.Module, data: Data) -> None:
+def _try_method(train: TrainConfig, network: nn.Module, data: Data) -> None:
+    from ..training.amendment.preflight import check_amendment
     from ..training.checks import checked
-    from ..training.gan.check import check_fit, check_images
-    from ..training.gan.make import build_discriminator
+    from ..training.factory import build_data
+    from ..training.gan.make import try_generator
+    from ..training.gpusq.critical import critical_layers
+    from ..training.group_knowledge.base import check_elastic
 
-    for train in recipe.training:
-        if train.adversarial:
-            check_images(data)
-            index, inputs, targets = next(checked(data.train, "train"))
-            check_fit(network, build_discriminator(train.gan), inputs, targets, f"train loader, batch {index}")
+    if train.method == "gpusq" and train.gpusq.feature:
+        critical_layers(network, train.gpusq.critical)
+    if train.method == "group_knowledge" and train.total_epochs:
+        check_elastic(network, *next(checked(data.train, "train"))[1:])
+    if train.method == "adversarial_amendment":
+        others = (build_data(phase.data) for phase in train.phases or [] if phase.data)
+        check_amendment(train, network, chain([data], others))
+    if train.adversarial:
+        try_generator(train, network, data)
 
 
 __all__ = ["preflight"]

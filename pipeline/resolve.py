@@ -14,11 +14,11 @@ from ..training.config import (
     TrainConfig,
 )
 from .generators import check_generator, named, with_generators
-from .teaching import check_gpusq, check_pairs
+from .teaching import check_gpusq, check_group_knowledge, check_pairs
 
 ORDER = ("dense", "sparse", "qat")
 _METHODS = {
-    "dense": ("supervised", "adversarial_amendment", "gan"),
+    "dense": ("supervised", "group_knowledge", "adversarial_amendment", "gan"),
     "sparse": ("asp", "sr_ste", "gradual", "gpusq", "gan_compression", "gan"),
     "qat": ("qat", "gpusq", "gan_compression", "gan"),
 }
@@ -46,6 +46,7 @@ def check(training: list[TrainConfig], model: ModelConfig, given: bool = False) 
         where, earlier = f"training.{index}", [*measured, *names[:index]]
         _check_stage(train, earlier, where)
         check_gpusq(train, training[:index], earlier, where)
+        check_group_knowledge(train, where)
         check_generator(train, training[:index], earlier, where)
         check_pairs(train, where)
 

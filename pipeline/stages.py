@@ -185,7 +185,8 @@ def _code() -> dict[str, Any]:
 def _made(run: Path, folder: str) -> list[str]:
     """The files that a training or calibration stage leaves, checkpoints aside."""
     known = (_WEIGHTS, _METRICS, "masks.safetensors", "layers.json", "ranges.json", "placement.json",
-             "permutation.json", "features.json", "amendment.json", "discriminator.safetensors")
+             "permutation.json", "features.json", "group_knowledge.json",
+             "amendment.json", "discriminator.safetensors")
     return _listed(run, folder, *(name for name in known if (run / folder / name).is_file()))
 
 

@@ -1,4 +1,4 @@
-"""Which stages can have `method: gpusq`, and what its settings and INT4 imply for the rest of the recipe."""
+"""Which stages can have a method that teaches, and what its settings and INT4 imply for the rest of the recipe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..calibrate.config import CalibrateConfig
-from ..training.config import GpusqConfig, TrainConfig
+from ..training.config import GpusqConfig, GroupKnowledgeConfig, TrainConfig
 
 ACCURACY_ONLY = (
     "4 bits are fake quantization, to measure accuracy with: no export and no engine is made, and nothing is timed."
@@ -46,6 +46,16 @@ def _check_factors(sparse: TrainConfig, config: GpusqConfig, where: str) -> None
         return
     raise ValueError(f"{where}.gpusq.factors: {config.factors} needs the feature losses of a sparse stage with method "
                      "gpusq, a feature weight and an epoch; set it to none")
+
+
+def check_group_knowledge(train: TrainConfig, where: str) -> None:
+    """Refuse settings of group knowledge without the method.
+
+    Raises:
+        ValueError: with the reason, for pydantic to report.
+    """
+    if train.method != "group_knowledge" and train.group_knowledge != GroupKnowledgeConfig():
+        raise ValueError(f"{where}.group_knowledge: the method of this stage is not group_knowledge")
 
 
 def check_pairs(train: TrainConfig, where: str) -> None:
@@ -90,4 +100,6 @@ def _paired(train: TrainConfig) -> TrainConfig:
     return train.model_copy(update={"pairs": True}) if plain else train
 
 
-__all__ = ["ACCURACY_ONLY", "FOUR", "check_four_bits", "check_gpusq", "check_pairs", "four_bits"]
+__all__ = [
+    "ACCURACY_ONLY", "FOUR", "check_four_bits", "check_gpusq", "check_group_knowledge", "check_pairs", "four_bits",
+]

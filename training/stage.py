@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,28 +12,22 @@ from ..common import files
 from ..common.bundle import Layer
 from ..common.errors import UserError
 from . import checkpoint
-from .amendment.bounds import declared
-from .amendment.measure import RECORD
-from .amendment.objective import Amendment
-from .config import DataConfig, ModelConfig, PhaseConfig, TrainConfig
-from .distill import Distiller
 from .evaluate import evaluate, say_metrics
 from .factory import build_data, build_model
-from .gan.make import make_gan
 from .given import refuse_training
-from .gpusq.factors import FEATURES
-from .gpusq.make import make_objective
-from .judge import judge_of, metric_of
+from .judge import judge_of
 from .loaders import Data
-from .loop import Metrics, Phase, Plan, fit
+from .loop import Metrics, fit
 from .masks import fit_masks, pruned
-from .objective import Objective, Supervised, placed
+from .objective import placed
 from .permutation import stage as permutation
-from .pictures import Reconstruction, check_methods
+from .pictures import check_methods
+from .plan import RECORDS, make_plan
 from .precision import device
 from .pruning.choose import choose, described, eligible_layers, make_masker
 from .pruning.masker import Fixed, Masker
 from .pruning.pattern import pattern_of
+from .request import StageRequest
 from .restore import (
     MASKS,
     METRICS,
@@ -53,39 +46,17 @@ from .seeds import seed_all
 from .weights import save_tensors
 
 
-@dataclass(frozen=True)
-class StageRequest:
-    """What a stage of training is asked to do.
-
-    Attributes:
-        model: where the network comes from.
-        data: where the samples come from.
-        train: the stage, with method, epochs and optimizer filled in.
-        seed: the recipe's.
-        key: hash of all the inputs; a checkpoint with another key is ignored.
-        student: folder of the stage that it starts from, or None for fresh weights (or the model's own).
-        teacher: folder of the stage that teaches, or None.
-    """
-
-    model: ModelConfig
-    data: DataConfig
-    train: TrainConfig
-    seed: int
-    key: str
-    student: Path | None = None
-    teacher: Path | None = None
-
-
 def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     """Run one stage and leave `weights.safetensors` and `metrics.json` in `folder`.
 
     A sparse stage prunes by its method and retrains; it leaves `masks.safetensors` and `layers.json` too, and the
     metric of pruning at once, before retraining, in its metrics (`one_shot_accuracy`). With `permute` channels are
     moved before pruning, and `permutation.json` says which. A qat stage keeps the masks and ranges that it is given.
-    With `method: gpusq` both leave their feature losses in `features.json`; `method: adversarial_amendment` leaves what
-    it measured in `amendment.json`; with a discriminator each stage leaves it in `discriminator.safetensors`. A run of
-    the same stage whose checkpoint is there is continued from its last epoch; after the last one nothing is trained and
-    the same files are written again. The checkpoint stays until `forget` is called.
+    With `method: gpusq` both leave their feature losses in `features.json`; `method: group_knowledge` leaves what it
+    saw of the subnets in `group_knowledge.json`, `method: adversarial_amendment` what it measured in `amendment.json`;
+    with a discriminator each stage leaves it in `discriminator.safetensors`. A run of the same stage whose checkpoint
+    is there is continued from its last epoch; after the last one nothing is trained and the same files are written
+    again. The checkpoint stays until `forget` is called.
 
     Args:
         request: what to do.
@@ -105,13 +76,13 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     if request.train.stage == "sparse":
         _permute(request, network, data, folder)
     masker, layers, extra = _pruning(request, network, data)
-    plan = _plan(request, masker, folder, data)
+    plan = make_plan(request, masker, folder, data)
     metrics, history = fit(network, data, plan, folder)
     masks = {name: mask.cpu() for name, mask in masker.masks.items()}
     if request.train.stage == "sparse":
         layers = described(network, layers, masks, pattern_of(request.train).text)
     _write(request, folder, network, masks, layers)
-    for name in (FEATURES, RECORD):
+    for name in RECORDS:
         (folder / name).unlink(missing_ok=True)
     plan.objective.finish(folder)
     files.write_json(folder / METRICS, {**metrics, **extra, "history": history})
@@ -165,42 +136,6 @@ def _one_shot(network: nn.Module, data: Data, masks: dict[str, torch.Tensor]) ->
     say_metrics("pruned, before retraining", metrics)
     name, value = next(iter(metrics.items()))
     return {f"one_shot_{name}": value}
-
-
-def _plan(request: StageRequest, masker: Masker, folder: Path, data: Data) -> Plan:
-    train = request.train
-    phases = [Phase(one.epochs, one.optimizer, build_data(one.data) if one.data else None) for one in _phases(train)]
-    objective = _objective(request, folder, data, [phase.data or data for phase in phases for _ in range(phase.epochs)])
-    return Plan(train.stage, phases, request.seed, request.key, objective, masker, train.precision, train.average)
-
-
-def _phases(train: TrainConfig) -> list[PhaseConfig]:
-    if train.phases:
-        return train.phases
-    assert train.epochs is not None, "the pipeline resolves epochs"
-    assert train.optimizer is not None, "the pipeline resolves the optimizer"
-    return [PhaseConfig(epochs=train.epochs, optimizer=train.optimizer)]
-
-
-def _objective(request: StageRequest, folder: Path, data: Data, each_epoch: list[Data]) -> Objective:
-    train = request.train
-    if train.method == "gan":
-        return make_gan(train, None, request.teacher, request.seed)
-    smoothing = [phase.optimizer.label_smoothing for phase in _phases(train) for _ in range(phase.epochs)]
-    teacher = load_stage(request.model, request.teacher) if request.teacher else None
-    if teacher is not None and train.permute:
-        teacher = permutation.as_permuted(teacher, folder)  # its features are in the student's order
-    if train.method == "gan_compression":
-        return make_gan(train, teacher, request.teacher, request.seed)
-    if train.method == "adversarial_amendment" and each_epoch:
-        return Amendment(train.adversarial_amendment, [declared(one) for one in each_epoch], smoothing)
-    if train.method == "gpusq":
-        return make_objective(train, teacher, smoothing, request.teacher)
-    if metric_of(data) != "accuracy":
-        return Reconstruction(teacher, train.distill.weight if train.distill else 0.0)
-    if train.distill is None or teacher is None:
-        return Supervised(smoothing)
-    return Supervised(smoothing, Distiller(teacher, train.distill.weight, train.distill.temperature))
 
 
 def _write(

@@ -7,11 +7,14 @@ from pathlib import Path
 from torch import nn
 
 from ...common.errors import UserError
+from ..checks import checked
 from ..config import GanConfig, TrainConfig
 from ..factory import build_model
+from ..loaders import Data
 from ..seeds import steady
 from ..weights import fit_state, read_tensors
 from .adversary import DISCRIMINATOR, Adversary
+from .check import check_fit, check_images
 from .compression import GanCompression
 from .objective import Gan
 
@@ -64,4 +67,20 @@ def _load_trained(module: nn.Module, config: GanConfig, folder: Path | None) -> 
                         fix="Train a dense stage with method gan, or name gan.discriminator.weights.")
 
 
-__all__ = ["build_discriminator", "make_gan"]
+def try_generator(train: TrainConfig, generator: nn.Module, data: Data) -> None:
+    """Generator, discriminator and the first batch fit each other.
+
+    Args:
+        train: a stage with `method: gan` or `gan_compression`.
+        generator: as the recipe builds it.
+        data: of the recipe.
+
+    Raises:
+        UserError: they don't.
+    """
+    check_images(data)
+    index, inputs, targets = next(checked(data.train, "train"))
+    check_fit(generator, build_discriminator(train.gan), inputs, targets, f"train loader, batch {index}")
+
+
+__all__ = ["build_discriminator", "make_gan", "try_generator"]
