@@ -17,9 +17,10 @@ from . import backend as backends
 from .backend import Arrays, Runner
 from .config import EngineConfig, OnnxRuntimeConfig, ProfileConfig
 from .folder import open_engine
+from .intervals import Times
 from .records import PROFILE, EngineRecord, Gate, Latency, ProfileRecord, Ratio
 from .samples import batch_of, random_inputs
-from .statistics import Times, latency, ratio
+from .statistics import latency, ratio
 from .timing import interleaved
 
 PER_BATCH = 100  # steps of progress for each batch size

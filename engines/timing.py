@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from .intervals import Times
 from .rounds import SETTLE, alternate, no_garbage_collection, per_round
-from .statistics import Times
 
 Call = Callable[[], object]
 

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import table
 
 from twofour.common import files
-from twofour.common.errors import MissingError
+from twofour.common.errors import TwofourError
 
 
 def arguments() -> argparse.Namespace:
@@ -45,7 +45,7 @@ def main() -> int:
         import surroundings
 
         results: dict[str, Any] = {"machine": surroundings.describe()}
-    except (MissingError, ImportError) as error:
+    except (TwofourError, ImportError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 4
     with tempfile.TemporaryDirectory() as temporary:
@@ -108,14 +108,14 @@ def _tensorrt(work: Path, end: float) -> Any:
     doctor = engines.twofour("doctor", "--json", limit=30)
     first = engines.twofour("build", str(work / "digits" / "bundle"), "--backend", "tensorrt", "--out",
                             str(work / "digits-engine"), "--json", limit=left / 3)
-    if first["code"]:
+    if first["code"] != 0:
         return {"not done": first["error"], "doctor": doctor["output"]}
     found = {"doctor": doctor["output"], "digits": engines.judged(work / "digits-engine", left / 4)}
     shaped = engines.resnet50(work / "resnet50", (end - time.perf_counter()) / 2)
     if shaped["code"] == 0:
-        bundle = work / "resnet50" / "bundle"
-        found["questions"] = engines.questions(bundle, work / "variants", (end - time.perf_counter()) / 2)
-        found["resnet50"] = engines.judged(work / "variants" / "as-built-by-default", end - time.perf_counter() - 10)
+        variants = work / "variants"
+        found["questions"] = engines.questions(work / "resnet50", variants, (end - time.perf_counter()) / 2)
+        found["resnet50"] = engines.judged(variants / engines.USUAL.folder, end - time.perf_counter() - 10)
     return {**found, "resnet50 bundle": shaped}
 
 

@@ -16,7 +16,7 @@ import torch
 
 from twofour.engines.cuda.stopwatch import Timed, Work, interleaved
 from twofour.engines.cuda.stream import Stream
-from twofour.engines.statistics import interval, verdict
+from twofour.engines.intervals import interval, verdict
 
 ARMS = ("fp16-dense", "fp16-sparse", "int8-dense", "int8-sparse", "int8-sparse-scaled")
 PAIRS = (("fp16-sparse", "fp16-dense"), ("int8-sparse", "int8-dense"), ("int8-sparse-scaled", "int8-dense"))

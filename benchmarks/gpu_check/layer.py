@@ -15,7 +15,7 @@ from twofour.engines.cuda.memory import DeviceBuffer, PinnedBuffer, download, up
 from twofour.engines.cuda.stopwatch import Work, interleaved
 from twofour.engines.cuda.stream import Event, Stream
 from twofour.engines.cuda.view import view_of
-from twofour.engines.statistics import interval, verdict
+from twofour.engines.intervals import interval, verdict
 
 Check = Callable[[], str]
 

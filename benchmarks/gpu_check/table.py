@@ -58,12 +58,36 @@ def _digits(found: Any) -> str:
 
 
 def _tensorrt(found: Any) -> str:
-    if not isinstance(found, dict) or "questions" not in found:
+    if not isinstance(found, dict) or "digits" not in found:
         return _undone("TensorRT", found)
+    parts = [_judged(f"TensorRT, {name}", found.get(name)) for name in ("digits", "resnet50")]
+    return "\n\n".join([*parts, _questions(found)])
+
+
+def _judged(what: str, found: Any) -> str:
+    """The profile and the validation of one engine."""
+    if not isinstance(found, dict):
+        return f"{what}: not done (no time was left)"
+    profile, validation = found["profile"], found["validation"]
+    if "ratios" not in profile:
+        return _undone(f"{what}, profile", profile)
+    rows = [[ratio["arm"], ratio["baseline"], str(ratio["batch"]), _times(ratio)] for ratio in profile["ratios"]]
+    said = "; ".join(validation["findings"]) or "no finding" if "findings" in validation else \
+        _undone("validation", validation)
+    return f"{what}; validation: {said}\n\n" + _table(["arm", "against", "batch", "times as fast"], rows)
+
+
+def _questions(found: dict[str, Any]) -> str:
+    if "questions" not in found:
+        return _undone("TensorRT, ResNet-50-shaped", found["resnet50 bundle"])
     rows = [[row["variant"], str(row.get("ran_sparse", "")), str(row.get("eligible", "")), str(row.get("unknown", "")),
              str(row.get("layers", "")), row["error"][-120:] if row["code"] != 0 else ""] for row in found["questions"]]
-    return "TensorRT, ResNet-50-shaped\n\n" + _table(
-        ["build", "ran sparse", "eligible", "unknown", "of layers", "trouble"], rows)
+    wording = list(dict.fromkeys(line for row in found["questions"] for line in row.get("wording", [])))
+    marks = sum(row.get("has_sparse_weights", 0) for row in found["questions"])
+    return ("TensorRT, ResNet-50-shaped, ways to build\n\n"
+            + _table(["build", "ran sparse", "eligible", "unknown", "of layers", "trouble"], rows)
+            + f"\n\nHasSparseWeights is named {marks} times. The log on sparsity:\n\n"
+            + "\n".join(f"- {line}" for line in wording[:8] or ["nothing"]))
 
 
 def _undone(what: str, found: Any) -> str:

@@ -32,7 +32,8 @@ def builder_config(builder: Any, config: TensorRTConfig, shapes: Mapping[str, Sh
     made = builder.create_builder_config()
     made.progress_monitor = monitor
     made.builder_optimization_level = config.optimization_level
-    made.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    if can.details:
+        made.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     _set_flags(trt, can, made, config)
     if config.workspace_mib is not None:
         made.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, config.workspace_mib * _MIB)
@@ -55,6 +56,8 @@ def check_options(config: TensorRTConfig, device: Device) -> None:
     can = capabilities()
     for name in _flags(config):
         _require(can, name)
+    if config.workspace_mib is not None and "WORKSPACE" not in can.pools:
+        raise MissingError(f"TensorRT {can.version} has no limit for scratch memory.", fix="Leave workspace_mib out.")
     if config.hardware_compatibility != "none":
         _level_name(can, config.hardware_compatibility)
     if config.hardware_compatibility == "ampere_plus" and device.compute_capability < _AMPERE:

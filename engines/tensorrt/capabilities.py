@@ -23,6 +23,9 @@ class Capabilities:
         builder_flags: names in `BuilderFlag`.
         parser_flags: names in `OnnxParserFlag`.
         hardware_levels: names in `HardwareCompatibilityLevel`.
+        pools: names in `MemoryPoolType`.
+        details: an engine can be built so that its inspector tells kernels and formats, as JSON.
+        layer_times: a profiler can be asked for the times of layers, without a wait at each inference.
         debug_tensors: tensors can be marked, and seen at run time by a listener.
         strongly_typed_flag: a network can be asked to take its types from the graph alone.
         dla_refusal: why this release can't run a graph with Q/DQ on a DLA; None if it can.
@@ -33,6 +36,9 @@ class Capabilities:
     builder_flags: frozenset[str]
     parser_flags: frozenset[str]
     hardware_levels: frozenset[str]
+    pools: frozenset[str]
+    details: bool
+    layer_times: bool
     debug_tensors: bool
     strongly_typed_flag: bool
     dla_refusal: str | None
@@ -65,6 +71,11 @@ def _probe(trt: ModuleType) -> Capabilities:
         builder_flags=_names(trt, "BuilderFlag"),
         parser_flags=_names(trt, "OnnxParserFlag"),
         hardware_levels=_names(trt, "HardwareCompatibilityLevel"),
+        pools=_names(trt, "MemoryPoolType"),
+        details=_has(trt, "ProfilingVerbosity.DETAILED", "ICudaEngine.create_engine_inspector",
+                     "LayerInformationFormat.JSON"),
+        layer_times=_has(trt, "IProfiler", "IExecutionContext.report_to_profiler",
+                         "IExecutionContext.enqueue_emits_profile"),
         debug_tensors=_has(trt, "INetworkDefinition.mark_debug", "IExecutionContext.set_debug_listener"),
         strongly_typed_flag="STRONGLY_TYPED" in _names(trt, "NetworkDefinitionCreationFlag"),
         dla_refusal=_dla_refusal(version),

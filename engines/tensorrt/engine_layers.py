@@ -7,8 +7,11 @@ from typing import Any
 
 from ...common import console
 from ..config import ShapeRange
+from .capabilities import capabilities
 from .module import tensorrt
 from .plan import Opened
+
+_NOTHING = '{"Layers": []}'
 
 
 def layers_json(opened: Opened, shapes: Mapping[str, ShapeRange]) -> str:
@@ -19,6 +22,9 @@ def layers_json(opened: Opened, shapes: Mapping[str, ShapeRange]) -> str:
         shapes: its optimization profile, by input.
     """
     trt = tensorrt()
+    if not capabilities().details:
+        console.warn("This TensorRT has no engine inspector, so nothing is known of the engine's layers.")
+        return _NOTHING
     inspector = opened.engine.create_engine_inspector()
     context = _context(opened, shapes)
     if context is not None:

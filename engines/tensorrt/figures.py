@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..cuda.stopwatch import Timed
+from ..intervals import Times, percentile
 from ..records import GpuTimes, Latency, Spread
-from ..statistics import Times, latency, percentile
+from ..statistics import latency
 
 _DECIMALS = 5  # of a millisecond: events tell half a microsecond
 

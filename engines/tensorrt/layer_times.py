@@ -9,7 +9,7 @@ import numpy as np
 
 from ..cuda.api import CudaError
 from ..cuda.stream import Stream
-from .capabilities import tensorrt
+from .capabilities import capabilities, tensorrt
 from .runner import TensorRTRunner
 
 _WARMUP = 3
@@ -25,8 +25,10 @@ def layer_times(runner: TensorRTRunner, inputs: Mapping[str, np.ndarray[Any, Any
 
     Raises:
         As `TensorRTRunner.infer` does.
-        CudaError: TensorRT reports no times.
+        CudaError: TensorRT reports no times, or can't.
     """
+    if not capabilities().layer_times:
+        raise CudaError("This TensorRT has no profiler of layers.")
     with runner.prepare(inputs) as prepared, Stream() as stream:
         context, times = prepared.context, _profiler()
         context.enqueue_emits_profile = False

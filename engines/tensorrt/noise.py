@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..intervals import Times, interval, verdict
 from ..records import Ratio
-from ..statistics import Times, interval, verdict
 
 RELOAD = 0.006  # one and the same plan, loaded and timed again, differs by up to this much
 Rounds = Sequence[Times]
@@ -24,7 +24,7 @@ def build_ratio(arm: str, baseline: str, batch: int, arms: Mapping[str, Sequence
     The speed-up is the ratio of the geometric means of the builds' medians. Its 95 % interval takes the widest of
     three, and widens it by `RELOAD`: Welch's over the two arms' builds, which asks nothing of how much either
     scatters; Student's with the scatter of all arms' builds together, for two arms whose few builds are alike by
-    chance; and `statistics.interval` over the rounds, with the builds as they are.
+    chance; and `intervals.interval` over the rounds, with the builds as they are.
 
     Args:
         arm: the faster one, by hope.

@@ -35,7 +35,22 @@ def test_without_a_gpu_it_says_what_is_missing_and_leaves_nothing(tmp_path):
     assert done.returncode == 4
     assert "Traceback" not in done.stderr
     assert "GPU" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert not out.exists()
+
+
+def test_the_parts_below_the_engines_need_torch_alone():
+    """A machine that is lent has PyTorch and perhaps nothing else of what twofour asks for."""
+    code = (
+        "import importlib.abc, sys\n"
+        "class Bare(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('pydantic', 'onnx', 'onnxruntime', 'yaml', 'typer', 'jinja2', 'filelock'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        f"sys.meta_path.insert(0, Bare()); sys.path.insert(0, {str(FOLDER)!r})\n"
+        "import surroundings, layer, gemm, engines, table\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_codes_are_two_four_and_dense_in_their_places(gemm):
@@ -88,3 +103,77 @@ def test_the_table_says_what_was_done_and_what_was_not():
     assert "graph, int8-sparse / int8-dense: nowhere" in page
     assert "digits recipe on the GPU: not done (no modelopt)" in page
     assert "TensorRT: not done (no time was left)" in page
+
+
+@pytest.fixture
+def engines(monkeypatch):
+    """The part on engines; `engines.asked` lists the commands, which do nothing but leave what they would write."""
+    module = loaded("engines")
+    module.asked = []
+
+    def twofour(*arguments, limit):
+        module.asked.append(arguments)
+        out = Path(arguments[arguments.index("--out") + 1])
+        out.mkdir(parents=True, exist_ok=True)
+        if arguments[0] == "export":
+            (out / "bundle").mkdir(exist_ok=True)
+            return {"code": 0, "output": "", "error": ""}
+        (out / "build.log").write_text("[INFO] (Sparsity) Found 2 layers\n[VERBOSE] conv of the sparse head\n")
+        (out / "layers.json").write_text('{"Layers": [{"HasSparseWeights": 1}]}')
+        layer = {"ran_sparse": "yes", "eligible": "yes", "kernel": "made up"}
+        built = {"sparsity_log": [], "seconds": 1.0, "timing_cache": "new"}
+        return {"code": 0, "output": json.dumps({"layers": [layer], "tensorrt": built}), "error": ""}
+
+    monkeypatch.setattr(module, "twofour", twofour)
+    return module
+
+
+def test_every_way_to_build_is_tried_and_the_training_is_done_once(engines, tmp_path):
+    assert engines.resnet50(tmp_path / "run", 60)["code"] == 0
+    rows = engines.questions(tmp_path / "run", tmp_path / "variants", 60)
+    assert [row["code"] for row in rows] == [0] * len(engines.VARIANTS)
+    exports = [arguments for arguments in engines.asked if arguments[0] == "export"]
+    assert len(exports) == 1 + sum(bool(variant.export) for variant in engines.VARIANTS)
+    for arguments in exports[1:]:
+        assert Path(arguments[arguments.index("--out") + 1], "recipe.yaml").is_file()  # the first run, copied
+    assert rows[0]["wording"] == ["[INFO] (Sparsity) Found 2 layers"]
+    assert rows[0]["has_sparse_weights"] == 1
+
+
+def test_what_no_time_was_left_for_is_said(engines, tmp_path):
+    (row, *_) = rows = engines.questions(tmp_path / "run", tmp_path / "variants", 1)
+    assert (row["code"], row["error"]) == (None, "not done: no time was left")
+    assert {row["variant"] for row in rows} == {variant.name for variant in engines.VARIANTS}
+    assert engines.asked == []
+
+
+def test_every_way_to_build_is_one_that_recipe_and_command_know(engines, tmp_path, capsys, monkeypatch):
+    from twofour.cli import main
+    from twofour.pipeline import recipe
+
+    (tmp_path / "recipe.yaml").write_text(json.dumps(engines.RESNET50))
+    for variant in engines.VARIANTS:
+        assert recipe.load(tmp_path / "recipe.yaml", list(variant.export)).name == "resnet50-shaped"
+    monkeypatch.setattr(sys, "argv", ["twofour", "build", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    known = capsys.readouterr().out
+    assert all(word in known for variant in engines.VARIANTS for word in variant.build if word.startswith("--"))
+
+
+def test_the_table_shows_what_tensorrt_did():
+    ratio = {"arm": "sparse-int8", "baseline": "dense-int8", "batch": 8, "speedup": 1.5, "low": 1.4, "high": 1.6,
+             "verdict": "faster"}
+    judged = {"profile": {"ratios": [ratio]}, "validation": {"findings": []}}
+    row = {"variant": "refit", "code": 0, "error": "", "ran_sparse": 3, "eligible": 5, "unknown": 0, "layers": 54,
+           "wording": ["[INFO] (Sparsity) Found 5 layers"], "has_sparse_weights": 54}
+    found = {"digits": judged, "resnet50": {"profile": {"code": 4, "error": "no memory"}, "validation": {}},
+             "questions": [row], "resnet50 bundle": {"code": 0, "error": ""}}
+    page = loaded("table")._tensorrt(found)
+    assert "TensorRT, digits; validation: no finding" in page
+    assert "| sparse-int8 | dense-int8 | 8 | 1.50 (1.40 to 1.60) |" in page
+    assert "TensorRT, resnet50, profile: not done (no memory)" in page
+    assert "| refit | 3 | 5 | 0 | 54 |" in page
+    assert "- [INFO] (Sparsity) Found 5 layers" in page
+    bare = {"digits": judged, "resnet50 bundle": {"code": None, "error": "stopped after 3 s"}}
+    assert "TensorRT, ResNet-50-shaped: not done (stopped after 3 s)" in loaded("table")._tensorrt(bare)

@@ -68,7 +68,8 @@ class Release:
 
     def environment(self, *, libraries: bool = True) -> dict[str, str]:
         """Environment variables under which `import tensorrt` gives this release."""
-        found = {**os.environ, "PYTHONPATH": str(self.site), INSIDE: self.name}
+        paths = [str(self.site), *filter(None, [os.environ.get("PYTHONPATH")])]  # a checkout may be named there
+        found = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), INSIDE: self.name}
         return {**found, "LD_LIBRARY_PATH": str(self.libraries)} if libraries else found
 
 

@@ -41,6 +41,14 @@ def test_the_inside_tests_are_not_collected_without_bindings():
     assert "inside/" not in done.stdout
 
 
+def test_the_process_inside_imports_the_checkout_that_is_tested(newest):
+    code = "import twofour; print(twofour.__file__)"
+    ways = [subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True).stdout
+            for env in (dict(os.environ), newest.environment())]
+    assert ways[0]
+    assert ways[0] == ways[1]
+
+
 def test_the_newest_release_is_named_in_one_place():
     room = Path(__file__).parent
     named = [path.name for path in room.rglob("*.py") if re.search(r"\bNEWEST\b.* = ", path.read_text())]

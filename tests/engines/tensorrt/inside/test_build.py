@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import onnx
 import pytest
@@ -115,6 +116,18 @@ def test_a_build_that_fails_leaves_no_engine_but_its_log(trt, build, folder, how
     assert not (folder / ENGINE).exists()
     assert (folder / "build.log").is_file()
     assert not list(folder.glob(".*.tmp"))
+
+
+@pytest.mark.one_release
+def test_a_release_without_an_inspector_leaves_the_kernels_unknown(build, monkeypatch, capsys):
+    from twofour.engines.tensorrt import builder_config, engine_layers
+
+    lacking = replace(engine_layers.capabilities(), details=False)
+    for module in (builder_config, engine_layers):
+        monkeypatch.setattr(module, "capabilities", lambda: lacking)
+    layers = {layer.name: layer for layer in build().layers}
+    assert layers["fc1"].ran_sparse == "unknown"
+    assert "no engine inspector" in capsys.readouterr().err
 
 
 def test_without_a_context_less_is_known_of_the_layers(trt, build, capsys):

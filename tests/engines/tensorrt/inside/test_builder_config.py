@@ -38,6 +38,13 @@ def test_a_release_without_a_flag(lacking, gpu, option, flag):
         check_options(TensorRTConfig(**option), gpu)
 
 
+def test_a_release_without_the_pool(lacking, gpu):
+    lacking(pools=module.capabilities().pools - {"WORKSPACE"})
+    check_options(TensorRTConfig(), gpu)
+    with pytest.raises(MissingError, match="no limit for scratch memory"):
+        check_options(TensorRTConfig(workspace_mib=64), gpu)
+
+
 def test_a_release_without_a_level(lacking, gpu):
     lacking(hardware_levels=frozenset({"NONE", "AMPERE_PLUS"}))
     check_options(TensorRTConfig(hardware_compatibility="ampere_plus"), gpu)

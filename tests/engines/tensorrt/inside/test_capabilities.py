@@ -13,6 +13,7 @@ from twofour.engines.tensorrt.module import numbers
 
 ENUMS = {
     "builder_flags": "BuilderFlag", "parser_flags": "OnnxParserFlag", "hardware_levels": "HardwareCompatibilityLevel",
+    "pools": "MemoryPoolType",
 }
 
 
@@ -37,8 +38,9 @@ def test_what_every_release_has(trt):
     assert found.strongly_typed_flag
     assert {"SPARSE_WEIGHTS", "TF32", "REFIT", "VERSION_COMPATIBLE"} <= found.builder_flags
     assert {"NONE", "AMPERE_PLUS", "SAME_COMPUTE_CAPABILITY"} == found.hardware_levels
-    assert "WORKSPACE" in trt.MemoryPoolType.__members__  # this and the next are taken without asking
-    assert "DETAILED" in trt.ProfilingVerbosity.__members__
+    assert "WORKSPACE" in found.pools
+    assert found.details
+    assert found.layer_times
 
 
 def test_what_11_dropped(trt):

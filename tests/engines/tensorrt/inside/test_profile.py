@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -317,6 +318,16 @@ def test_a_profile_without_layer_times_is_a_profile(profile, trt, monkeypatch, c
     assert (record.layer_shares, record.node_shares) == ({}, {})
     assert record.latencies
     assert "shares of the time are not known" in capsys.readouterr().err
+
+
+@pytest.mark.one_release
+def test_so_it_is_where_the_release_has_no_profiler(profile, monkeypatch, capsys):
+    from twofour.engines.tensorrt import layer_times as module
+
+    lacking = replace(module.capabilities(), layer_times=False)
+    monkeypatch.setattr(module, "capabilities", lambda: lacking)
+    assert profile(gpu={"rebuilds": 1, "arms": [OWN]}).layer_shares == {}
+    assert "no profiler of layers" in capsys.readouterr().err
 
 
 def test_layer_shares_are_joined_with_the_nodes(profile, trt):
