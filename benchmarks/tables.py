@@ -183,7 +183,8 @@ def placed_speeds(mine: dict[str, list[dict[str, Any]]]) -> str:
 
 def large_model(results: dict[str, Any]) -> str:
     runs = results["runs"]
-    costs = [{"calibration": run["steps"]["export"]["calibration"], **run["steps"]} for run in runs]
+    costs = [{"calibration": {**export, **export["calibration"]}, **run["steps"]}
+             for run in runs for export in [run["steps"]["export"]]]
     steps = max(([step for step in run["steps"] if step != "baseline"] for run in runs), key=len)
     rows = [[step, *(cost(found.get(step), run["weight_bytes"]) for found, run in zip(costs, runs, strict=True))]
             for step in ["baseline", "calibration", *steps]]
@@ -195,6 +196,7 @@ def large_model(results: dict[str, Any]) -> str:
         "how many times the FP32 weights that is (2.5 is the limit); seconds, once, on a machine with other work. The "
         f"baseline is a process that only imports what the steps import. {machine(results)}\n\n"
         + table(["step", *(f"{run['exporter']}, {run['weights']}" for run in runs)], rows)
+        + elsewhere([step for run in runs for step in run["steps"].values()])
         + "".join(f"\n\n{note}" for note in results.get("notes", []))
     )
 
@@ -203,7 +205,13 @@ def cost(step: dict[str, Any] | None, weight_bytes: int) -> str:
     if step is None:
         return ""
     peak = step["peak_memory_bytes"]
-    return f"{peak / 1e9:.2f} GB, {peak / weight_bytes:.2f} times, {step['seconds']:.0f} s"
+    mark = " *" if "machine" in step else ""
+    return f"{peak / 1e9:.2f} GB, {peak / weight_bytes:.2f} times, {step['seconds']:.0f} s{mark}"
+
+
+def elsewhere(steps: list[dict[str, Any]]) -> str:
+    machines = dict.fromkeys(machine(step) for step in steps if "machine" in step)
+    return f"\n\n\\* Measured later. {' '.join(machines)}" if machines else ""
 
 
 def permutation(results: dict[str, Any]) -> str:
