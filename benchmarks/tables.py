@@ -105,19 +105,27 @@ def two_four_check(results: dict[str, Any]) -> str:
         size = [row["form"], f"{row['millions']:g} million", f"{row['file_bytes'] / 1e6:.0f}"]
         mine = [f"{own['process_seconds']:.2f}", f"{own['seconds']:.2f}", f"{own['two_four']} of {own['layers']}",
                 f"{own['peak_memory_bytes'] / 1e6:.0f}"]
-        if other is None:
-            rows.append([*size, *mine, "", "", ""])
-            continue
-        ratio = f"{other['process_seconds'] / own['process_seconds']:.1f}" if other["eligible"] else "it judges none"
-        rows.append([*size, *mine, f"{other['process_seconds']:.2f}", f"{other['two_four']} of {own['layers']}", ratio])
-    versions = results["machine"]["versions"]
+        rows.append([*size, *mine, *peer(other, own)])
+    versions, whole = results["machine"]["versions"], all("polygraphy" in row for row in results["rows"])
     heads = ["weights", "number", "MB", "twofour, s", "of it reading and judging, s", "found 2:4", "peak MB",
              f"Polygraphy {versions['polygraphy']}, s", "found 2:4", "times as long"]
     return (
         "## The 2:4 check beside Polygraphy's\n\n`python benchmarks/two_four_check.py`: a stack of MatMul layers, all "
         "2:4, each checked in a process of its own, the shortest of 3 runs. Polygraphy's `inspect sparsity` reads the "
-        f"smaller files only, and passes over INT8 codes. {machine(results)}\n\n" + table(heads, rows)
+        f"{'larger files once' if whole else 'smaller files only'}, and passes over INT8 codes. {machine(results)}\n\n"
+        + table(heads, rows)
     )
+
+
+def peer(other: dict[str, Any] | None, own: dict[str, Any]) -> list[str]:
+    if other is None:
+        return ["", "", ""]
+    clock = "cpu_seconds" if "cpu_seconds" in other else "process_seconds"
+    seconds, ratio = other["process_seconds"], other[clock] / own[clock]
+    if other.get("stopped"):
+        return [f"stopped after {seconds:.0f}", "", f"more than {ratio:.0f}"]
+    found = f"{other['two_four']} of {own['layers']}"
+    return [f"{seconds:.2f}", found, f"{ratio:.1f}" if other["eligible"] else "it judges none"]
 
 
 def placement(results: dict[str, Any]) -> str:
