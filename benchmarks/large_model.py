@@ -7,7 +7,8 @@ and is held against the bytes of the FP32 weights. The baseline is a process tha
 
     python benchmarks/large_model.py [--exporter dynamo] [--weights float] [--dim 2560] [--depth 11]
 
-A run takes the place of an earlier one of the same exporter and weights in benchmarks/results/large_model.json.
+A run takes the place of an earlier one of the same exporter and weights in benchmarks/results/large_model.json; with
+--only, of its steps alone, where the network is the same.
 """
 
 from __future__ import annotations
@@ -181,9 +182,20 @@ def measure(given: argparse.Namespace) -> Found:
 
 def merged(path: Path, run: Found) -> Found:
     """The runs of the file with this one among them, in order."""
-    runs = files.read_json(path)["runs"] if path.is_file() else []
-    found = {(one["exporter"], one["weights"]): one for one in [*runs, run]}
-    return {"machine": machine.describe(), "runs": [found[key] for key in sorted(found)]}
+    here = machine.describe()
+    stored = files.read_json(path) if path.is_file() else {"machine": here, "runs": []}
+    found = {(one["exporter"], one["weights"]): one for one in stored["runs"]}
+    key = run["exporter"], run["weights"]
+    found[key] = updated(found.get(key), run, None if stored["machine"] == here else here)
+    return {**stored, "runs": [found[key] for key in sorted(found)]}
+
+
+def updated(before: Found | None, run: Found, place: Found | None) -> Found:
+    """`run`, and what it left out as it was measured before; `place` is its machine, if it isn't that of the file."""
+    steps = {name: {**step, "machine": place} if place else step for name, step in run["steps"].items()}
+    if before is not None and all(before[key] == run[key] for key in ("dim", "depth", "weight_bytes")):
+        steps = {**before["steps"], **steps}
+    return {**run, "steps": {name: steps[name] for name in STEPS if name in steps}}
 
 
 def main() -> None:

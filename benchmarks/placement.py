@@ -4,7 +4,8 @@
 
 FOLDER is that of `benchmarks/digits.py --runs`; what it lacks is trained. For each seed all policies start from the
 same sparse network, and their engines and the FP32 twin are timed in turns. Two wider networks with fresh weights are
-only placed, exported and judged: the demo networks are too narrow for sparse kernels. Writes `results/placement.json`.
+only placed, exported and judged: the demo networks are too narrow for sparse kernels. Writes `results/placement.json`,
+of which `--wide` without `--runs` makes this last part anew.
 """
 
 from __future__ import annotations
@@ -152,20 +153,27 @@ def wide(name: str, policy: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, required=True, help="the run folders of benchmarks/digits.py")
+    parser.add_argument("--runs", type=Path, help="the run folders of benchmarks/digits.py")
+    parser.add_argument("--wide", action="store_true", help="only judge the wider networks again")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.5, help="of each arm and batch size in the race")
     parser.add_argument("--note", default="", help="a sentence on how it was measured, for the results")
     options = parser.parse_args()
+    if not options.wide and options.runs is None:
+        parser.error("--runs is missing")
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     console.configure(quiet=True)
     results: dict[str, Any] = {"machine": describe(), "release": RELEASE, "note": options.note, "rows": [], "wide": []}
     results["wide"] = [wide(name, policy) for name in WIDE for policy in get_args(Policy)]
+    path = digits.ROOT / "benchmarks" / "results" / "placement.json"
+    if options.wide:
+        write_json(path, {**read_json(path), "wide": results["wide"]})
+        return
     for seed in range(options.seeds):
         for name in digits.RECIPES:
             results["rows"] += trained(name, seed, options.runs, options.seconds)
-            write_json(digits.ROOT / "benchmarks" / "results" / "placement.json", results)
+            write_json(path, results)
 
 
 if __name__ == "__main__":

@@ -105,19 +105,27 @@ def two_four_check(results: dict[str, Any]) -> str:
         size = [row["form"], f"{row['millions']:g} million", f"{row['file_bytes'] / 1e6:.0f}"]
         mine = [f"{own['process_seconds']:.2f}", f"{own['seconds']:.2f}", f"{own['two_four']} of {own['layers']}",
                 f"{own['peak_memory_bytes'] / 1e6:.0f}"]
-        if other is None:
-            rows.append([*size, *mine, "", "", ""])
-            continue
-        ratio = f"{other['process_seconds'] / own['process_seconds']:.1f}" if other["eligible"] else "it judges none"
-        rows.append([*size, *mine, f"{other['process_seconds']:.2f}", f"{other['two_four']} of {own['layers']}", ratio])
-    versions = results["machine"]["versions"]
+        rows.append([*size, *mine, *peer(other, own)])
+    versions, whole = results["machine"]["versions"], all("polygraphy" in row for row in results["rows"])
     heads = ["weights", "number", "MB", "twofour, s", "of it reading and judging, s", "found 2:4", "peak MB",
              f"Polygraphy {versions['polygraphy']}, s", "found 2:4", "times as long"]
     return (
         "## The 2:4 check beside Polygraphy's\n\n`python benchmarks/two_four_check.py`: a stack of MatMul layers, all "
         "2:4, each checked in a process of its own, the shortest of 3 runs. Polygraphy's `inspect sparsity` reads the "
-        f"smaller files only, and passes over INT8 codes. {machine(results)}\n\n" + table(heads, rows)
+        f"{'larger files once' if whole else 'smaller files only'}, and passes over INT8 codes. {machine(results)}\n\n"
+        + table(heads, rows)
     )
+
+
+def peer(other: dict[str, Any] | None, own: dict[str, Any]) -> list[str]:
+    if other is None:
+        return ["", "", ""]
+    clock = "cpu_seconds" if "cpu_seconds" in other else "process_seconds"
+    seconds, ratio = other["process_seconds"], other[clock] / own[clock]
+    if other.get("stopped"):
+        return [f"stopped after {seconds:.0f}", "", f"more than {ratio:.0f}"]
+    found = f"{other['two_four']} of {own['layers']}"
+    return [f"{seconds:.2f}", found, f"{ratio:.1f}" if other["eligible"] else "it judges none"]
 
 
 def placement(results: dict[str, Any]) -> str:
@@ -183,7 +191,8 @@ def placed_speeds(mine: dict[str, list[dict[str, Any]]]) -> str:
 
 def large_model(results: dict[str, Any]) -> str:
     runs = results["runs"]
-    costs = [{"calibration": run["steps"]["export"]["calibration"], **run["steps"]} for run in runs]
+    costs = [{"calibration": {**export, **export["calibration"]}, **run["steps"]}
+             for run in runs for export in [run["steps"]["export"]]]
     steps = max(([step for step in run["steps"] if step != "baseline"] for run in runs), key=len)
     rows = [[step, *(cost(found.get(step), run["weight_bytes"]) for found, run in zip(costs, runs, strict=True))]
             for step in ["baseline", "calibration", *steps]]
@@ -195,6 +204,7 @@ def large_model(results: dict[str, Any]) -> str:
         "how many times the FP32 weights that is (2.5 is the limit); seconds, once, on a machine with other work. The "
         f"baseline is a process that only imports what the steps import. {machine(results)}\n\n"
         + table(["step", *(f"{run['exporter']}, {run['weights']}" for run in runs)], rows)
+        + elsewhere([step for run in runs for step in run["steps"].values()])
         + "".join(f"\n\n{note}" for note in results.get("notes", []))
     )
 
@@ -203,7 +213,13 @@ def cost(step: dict[str, Any] | None, weight_bytes: int) -> str:
     if step is None:
         return ""
     peak = step["peak_memory_bytes"]
-    return f"{peak / 1e9:.2f} GB, {peak / weight_bytes:.2f} times, {step['seconds']:.0f} s"
+    mark = " *" if "machine" in step else ""
+    return f"{peak / 1e9:.2f} GB, {peak / weight_bytes:.2f} times, {step['seconds']:.0f} s{mark}"
+
+
+def elsewhere(steps: list[dict[str, Any]]) -> str:
+    machines = dict.fromkeys(machine(step) for step in steps if "machine" in step)
+    return f"\n\n\\* Measured later. {' '.join(machines)}" if machines else ""
 
 
 def permutation(results: dict[str, Any]) -> str:

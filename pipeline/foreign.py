@@ -65,7 +65,7 @@ def _write(
     targets = predictions(scores) if samples.targets is None else samples.targets
     metric, value = (OWN, 1.0) if samples.targets is None else ("accuracy", _accuracy(scores, targets))
     names = save(converted.model, place / bundle.MODEL)
-    alike = _alike(Reference(place / bundle.MODEL, batch), inputs, outputs, converted)
+    alike = _alike(path, Reference(place / bundle.MODEL, batch), inputs, outputs, converted)
     files.save_npz(place / bundle.REFERENCE, _grouped("inputs", inputs) | _grouped("outputs", outputs))
     files.save_npz(place / bundle.EVAL, _grouped("inputs", samples.inputs) | {"targets": targets})
     few = _few(inputs, batch or recipe.export.layer_samples, batch)
@@ -102,15 +102,32 @@ def _accuracy(scores: Array, targets: Array) -> float:
 
 
 def _alike(
-    bundled: Reference, inputs: Mapping[str, Array], outputs: Mapping[str, Array], converted: Converted
+    path: Path, bundled: Reference, inputs: Mapping[str, Array], outputs: Mapping[str, Array], converted: Converted
 ) -> Agreement:
     found = agreement(outputs, bundled.answer(inputs, "conversion"))
     if converted.exact and found.snr_db is not None:
+        del bundled  # no two sessions at once
+        _check_alone(path, inputs, outputs, converted)
         raise TwofourError("The converted graph doesn't answer as the file does, though every conversion is exact.")
     if found.snr_db is not None:
         console.warn(f"in FP32 the network predicts as the file does in {found.predictions:.2%} of the reference "
                      f"samples ({found.snr_db:.1f} dB): the file rounds to 16 bits between its layers.")
     return found
+
+
+def _check_alone(
+    path: Path, inputs: Mapping[str, Array], outputs: Mapping[str, Array], converted: Converted
+) -> None:
+    """`outputs` were the file's own answers to these samples, but among others."""
+    again = Reference(path, fixed_batch(converted.model)).answer(inputs, "the file, once more")
+    if agreement(outputs, again).snr_db is not None:
+        raise UserError(
+            "This network answers a sample differently when other samples stand beside it, so that no answer can be "
+            "recorded: an input is no batch of samples (weights that come as an input, say), or the network mixes them "
+            "or draws random numbers.",
+            where=str(path), fix="Make such inputs constants of the graph, and let the first axis of every other one "
+            "be that of the samples.",
+        )
 
 
 def _layers(model: ir.Model, place: Path, inputs: Mapping[str, Array], batch: int | None) -> dict[str, Array]:

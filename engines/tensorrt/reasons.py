@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ...export.graph.sparse_rules import QUANTIZE_OUTPUT, Reason, grouped, small, weight_obstacles
+from ...export.graph.sparse_rules import QUANTIZE_OUTPUT, Reason, grouped, pointwise, small, weight_obstacles
 from ...export.graph.surroundings import Surroundings
 from ...export.graph.two_four import Sparsity
 from ..config import HardwareCompatibility, Rest, TensorRTConfig
@@ -61,7 +61,8 @@ def disadvantages(
     """Why an eligible layer may still run dense, the likeliest first; empty: no known reason fits."""
     return [
         *_starved(build), *_float_output(weight, around, kernel), *_hurried(build), *_fp32(weight, build, kernel),
-        *grouped(weight, around), *small(weight, around), *_few_rows(weight, kernel), *_restricted(build),
+        *grouped(weight, around), *small(weight, around), *pointwise(weight), *_few_rows(weight, kernel),
+        *_restricted(build),
     ]
 
 

@@ -65,6 +65,13 @@ def small(weight: Sparsity, around: Surroundings) -> Iterator[Reason]:
                      f"Use multiples of {_MULTIPLE}.")
 
 
+def pointwise(weight: Sparsity) -> Iterator[Reason]:
+    """A convolution of 1x1: sparse kernels pay less there than at 3x3, by TensorRT's maintainers."""
+    if weight.op == "Conv" and len(weight.shape) > 2 and set(weight.shape[2:]) == {1}:
+        kernel = "x".join("1" for _ in weight.shape[2:])
+        yield Reason(f"its kernel is {kernel}, where sparse kernels pay less than with a larger one")
+
+
 def reduction(weight: Sparsity, around: Surroundings) -> int:
     """Channels that one output sums over, kernel positions left out."""
     length = weight.shape[weight.axis] if weight.shape else 0
@@ -85,4 +92,6 @@ def _count(channels: int) -> str:
     return f"{channels} channel" if channels == 1 else f"{channels} channels"
 
 
-__all__ = ["QUANTIZE_OUTPUT", "Reason", "grouped", "output_channels", "reduction", "small", "weight_obstacles"]
+__all__ = [
+    "QUANTIZE_OUTPUT", "Reason", "grouped", "output_channels", "pointwise", "reduction", "small", "weight_obstacles",
+]

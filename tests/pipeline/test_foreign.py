@@ -228,6 +228,24 @@ def ready(folder):
     return path
 
 
+def test_weights_that_come_as_an_input_are_said_to_be_no_samples(tmp_path):
+    constants = {"s": np.float32(0.05), "z": np.int8(0)}
+    pairs = [helper.make_node(kind, [given, "s", "z"], [made]) for kind, given, made in (
+        ("QuantizeLinear", "x", "xq"), ("DequantizeLinear", "xq", "xd"), ("QuantizeLinear", "w", "wq"),
+        ("DequantizeLinear", "wq", "wd"))]
+    graph = helper.make_graph(
+        [*pairs, helper.make_node("MatMul", ["xd", "wd"], ["y"], "fc")], "dynamic",
+        [helper.make_tensor_value_info(name, 1, [64, 64]) for name in ("x", "w")],
+        [helper.make_tensor_value_info("y", 1, [64, 64])],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), path)
+    with pytest.raises(UserError, match="weights that come as an input"):
+        run(*open_run(path, tmp_path / "run", []), "export")
+    assert not (tmp_path / "run/bundle" / bundle.MANIFEST).exists()
+
+
 def test_there_is_nothing_to_train(file, tmp_path):
     for until in ("train", "calibrate"):
         with pytest.raises(UserError, match=f"nothing to {until}"):

@@ -30,7 +30,8 @@ def require_clean(findings: Sequence[Finding], severity: Severity) -> None:
     reaching = at_least(findings, severity)
     if reaching:
         rules = ", ".join(f"{rule} ({count})" for rule, count in Counter(one.id for one in reaching).items())
-        raise GateError(f"{len(reaching)} findings reach {severity}: {rules}.", fix="docs/lint.md explains each rule.")
+        text = "1 finding reaches" if len(reaching) == 1 else f"{len(reaching)} findings reach"
+        raise GateError(f"{text} {severity}: {rules}.", fix="docs/lint.md explains each rule.")
 
 
 __all__ = ["find_severity", "require_clean"]

@@ -8,7 +8,7 @@ from typing import Literal
 import onnx_ir as ir
 
 from ....common.schema import Document
-from ..sparse_rules import QUANTIZE_OUTPUT, Reason, grouped, small, weight_obstacles
+from ..sparse_rules import QUANTIZE_OUTPUT, Reason, grouped, pointwise, small, weight_obstacles
 from ..surroundings import Surroundings
 from ..two_four import Sparsity
 from ..values import is_op
@@ -26,8 +26,9 @@ class Prediction(Document):
     Attributes:
         node: its name.
         verdict: `will run sparse`: it meets every condition that is known (constant 2:4 weights, one group, INT8 in and
-            out, at least 256 channels either way in multiples of 128), and yet the builder times dense kernels too and
-            keeps the faster; `may`: nothing rules it out, but something speaks against it; `won't`: something does.
+            out, at least 256 channels either way in multiples of 128, no convolution of 1x1), and yet the builder times
+            dense kernels too and keeps the faster; `may`: nothing rules it out, but something speaks against it;
+            `won't`: something does.
         reason: why.
         change: what would make a difference; None where nothing is known to.
     """
@@ -79,6 +80,7 @@ def _drawbacks(weight: Sparsity, around: Surroundings) -> Iterator[Reason]:
                      "with INT8 output only", QUANTIZE_OUTPUT)
     yield from grouped(weight, around)
     yield from small(weight, around)
+    yield from pointwise(weight)
 
 
 __all__ = ["Prediction", "Verdict", "predict", "predictions"]

@@ -8,6 +8,7 @@ from twofour.export.graph.lint import predict
 
 
 def quantized(net, ins=256, outs=256, weight=None, **attributes):
+    weight = net.two_four((outs, ins, 3, 3)) if weight is None else weight
     layer = net.conv(net.pair("x", "in"), "layer", ins, outs, weight, **attributes)
     return net.model(net.pair(net.op("Relu", [layer], "relu"), "out"))
 
@@ -26,6 +27,20 @@ def test_channels(net, ins, outs, said):
     assert found.verdict == "may"
     assert said in found.reason
     assert found.change
+
+
+@pytest.mark.parametrize("kernel", [(1,), (1, 1)])
+def test_a_kernel_of_one_weight(net, kernel):
+    net.inputs = {"x": (TensorProto.FLOAT, [1, 256, *(8 for _ in kernel)])}
+    [found] = predict(quantized(net, weight=net.two_four((256, 256, *kernel))))
+    assert (found.verdict, found.change) == ("may", None)
+    assert f"its kernel is {'x'.join(map(str, kernel))}" in found.reason
+
+
+@pytest.mark.parametrize("kernel", [(1, 3), (3, 1)])
+def test_a_kernel_of_one_row(net, kernel):
+    [found] = predict(quantized(net, weight=net.two_four((256, 256, *kernel))))
+    assert found.verdict == "will run sparse"
 
 
 def test_float_output(net):
