@@ -225,12 +225,16 @@ def collect(folder: Path) -> Run:
     run.engines = _engines(reader, any(stage.name == "export" and stage.stale for stage in run.stages))
     run.layers = (run.manifest.layers if run.manifest else None) or _first(reader, plan, "layers.json", list[Layer])
     run.ranges = (run.manifest.ranges if run.manifest else None) or _first(reader, plan, "ranges.json", list[Range])
-    if run.manifest and PICTURES in run.manifest.files:
-        run.pictures = reader.arrays(f"bundle/{PICTURES}", run.manifest.files[PICTURES])
+    run.pictures = _pictures(reader, run)
     run.absent = _absent(reader, recipe, run.engines)
     run.compression = _compression(folder, run)
     run.problems = reader.problems
     return run
+
+
+def _pictures(reader: _Reader, run: Run) -> dict[str, Array]:
+    digest = run.manifest.files.get(PICTURES) if run.manifest else None
+    return reader.arrays(f"bundle/{PICTURES}", digest) if digest else {}
 
 
 def _compression(folder: Path, run: Run) -> Compression | None:

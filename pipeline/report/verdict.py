@@ -12,7 +12,7 @@ from .layers import LayerView, share
 from .speed import speed_cards
 from .words import DASH, change, count, decibels, metric_name, metric_value, percent, plain, size, times
 
-_QUESTIONS = {"accuracy": "Is the accuracy kept?", **dict.fromkeys(PICTURES, "Is the picture kept?")}
+_QUESTIONS: dict[str, str] = {"accuracy": "Is the accuracy kept?", **dict.fromkeys(PICTURES, "Is the picture kept?")}
 
 
 def gates(engine: Engine) -> list[Gate]:
@@ -68,7 +68,7 @@ def _accuracy(record: ValidationRecord | None) -> Card:
     if limit is None:
         return Card(question, shown, "no gate", "none", (against, sampled))
     word, tone = _met(drop <= limit + 1e-9, "kept", "lost")
-    allowed = {"ssim": f"a loss of {plain(limit)}", DISTANCE: f"a rise of {plain(100 * limit)} %"}
+    allowed: dict[str, str] = {"ssim": f"a loss of {plain(limit)}", DISTANCE: f"a rise of {plain(100 * limit)} %"}
     against += f"; {allowed.get(metric, f'a loss of {100 * limit:g}')} is allowed"
     return Card(question, shown, word, tone, (against, sampled))
 
