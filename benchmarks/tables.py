@@ -234,14 +234,9 @@ def permutation_rows(search: dict[str, Any]) -> list[list[str]]:
     possible, rows = search["bound"] - search["default"], []
     for escapes in sorted({arm["escapes"] for arm in search["arms"]}):
         arms = {arm["arm"]: arm for arm in search["arms"] if arm["escapes"] == escapes}
-        own, other, quick = arms["ours"], arms["apex"], arms.get("apex, quick sums", {})
+        own, other, quick = arms["ours"], arms.get("apex", {}), arms.get("apex, quick sums", {})
         kept = other.get("kept", quick.get("kept"))
-        spent, ratio = other["cpu_seconds"], 1 / own["cpu_seconds"]
-        time, times = f"{spent:.1f}", f"{spent * ratio:.0f}"
-        if other.get("stopped"):
-            whole = spent / other["groups"] * quick.get("groups", math.comb(search["columns"] // 4, 2))
-            time = f"more than {spent:.0f}; {'' if quick else 'more than '}{whole:,.0f} *"
-            times = f"more than {spent * ratio:,.0f}; {'' if quick else 'more than '}{whole * ratio:,.0f} *"
+        time, times = apex_times(search, other, quick, own["cpu_seconds"])
         rows.append([
             f"{search['rows']} x {search['columns']}", str(escapes), f"{search['default']:.2f}",
             f"{own['efficacy']:.2f}",
@@ -249,6 +244,19 @@ def permutation_rows(search: dict[str, Any]) -> list[list[str]]:
             f"{own['cpu_seconds']:.2f}", time, times,
         ])
     return rows
+
+
+def apex_times(search: dict[str, Any], other: dict[str, Any], quick: dict[str, Any], own: float) -> tuple[str, str]:
+    """What apex took, and how many times ours that is; empty where it didn't run."""
+    if not other:
+        return "", ""
+    spent = other["cpu_seconds"]
+    if not other.get("stopped"):
+        return f"{spent:.1f}", f"{spent / own:.0f}"
+    whole = spent / other["groups"] * quick.get("groups", math.comb(search["columns"] // 4, 2))
+    least = "" if quick else "more than "
+    return (f"more than {spent:.0f}; {least}{whole:,.0f} *",
+            f"more than {spent / own:,.0f}; {least}{whole / own:,.0f} *")
 
 
 def overhead(results: dict[str, Any]) -> str:
