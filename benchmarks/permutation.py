@@ -9,9 +9,11 @@ generator seeded with 1 as its ASP does), stopped at the limit; once it was stop
 seconds. Where
 it is stopped, what its first map of all groups would take is estimated from the groups that it did finish; the passes
 after that come on top. `apex, quick sums`: the same code of apex, but each group is scored by a vectorized function of
-ours: it finds what apex finds, and its time says nothing of apex.
+ours: it finds what apex finds, and its time says nothing of apex. Without `--apex` only our search runs.
 
-    python benchmarks/permutation.py --apex FOLDER [--limit 600] [--only 128x64 --only deit_s ...] [--out FILE]
+Results are written after each search; a run that was stopped goes on where it was, and what is there stays.
+
+    python benchmarks/permutation.py [--apex FOLDER] [--limit 600] [--only 128x64 --only deit_s ...] [--again]
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from itertools import combinations
 from math import comb
 from pathlib import Path
@@ -37,7 +40,7 @@ from twofour.training.permutation.search import kept_magnitude, row_bound, searc
 
 SHAPES = {f"{size}x{size}": (size, size, "normal") for size in (256, 512, 1024, 2048)}
 SHAPES = {"128x64": (128, 64, "uniform"), **SHAPES}
-ROUNDS, ONCE_STOPPED = 3, 20.0
+ROUNDS, QUICK, ONCE_STOPPED = 3, 256, 20.0
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 Found = dict[str, Any]
 
@@ -144,40 +147,47 @@ def process(folder: Path, arm: str, shape: tuple[int, int, str], escapes: int, l
     """One arm in a process of its own."""
     command = [sys.executable, __file__, "--arm", arm, "--shape", json.dumps(shape), "--escapes", str(escapes),
                "--limit", str(limit)]
-    surroundings = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(folder), "APEX_ASP_CACHE_DIR": str(folder / "cache")}
+    path = os.pathsep.join((str(folder), os.environ.get("PYTHONPATH", "")))
+    surroundings = {**os.environ, **ONE_THREAD, "PYTHONPATH": path, "APEX_ASP_CACHE_DIR": str(folder / "cache")}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=surroundings)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def beside_apex(folder: Path, shape: tuple[int, int, str], limit: float, quick: bool) -> Found:
-    """All arms on one matrix."""
+def matrix_row(folder: Path, shape: tuple[int, int, str], given: argparse.Namespace, row: Found) -> Iterator[Found]:
+    """All arms on one matrix that `row` lacks; the row as it grows, after each of them."""
     weights = matrix(*shape)
-    row: Found = {"rows": shape[0], "columns": shape[1], "kind": shape[2], "limit": limit,
-                  "default": kept_magnitude(weights), "bound": row_bound(weights), "arms": []}
+    row = {"rows": shape[0], "columns": shape[1], "kind": shape[2], "limit": given.limit,
+           "default": kept_magnitude(weights), "bound": row_bound(weights), "arms": [], **row}
+    done = {(arm["arm"], arm["escapes"]) for arm in row["arms"]}
+    theirs = ["apex", *(["apex, quick sums"] if shape[1] <= given.quick else [])] if given.apex else []
     for escapes in (0, 100):
-        rounds = ROUNDS if shape[0] <= 256 else 1
-        runs = [process(folder, "ours", shape, escapes, limit) for _ in range(rounds)]
-        times = [run["cpu_seconds"] for run in runs]
-        row["arms"].append({"arm": "ours", "escapes": escapes, **runs[0], "cpu_seconds": statistics.median(times),
-                            "all_cpu_seconds": times})
-        row["arms"].append({"arm": "apex", "escapes": escapes, **process(folder, "apex", shape, escapes, limit)})
-        if quick:
-            row["arms"].append({"arm": "apex, quick sums", "escapes": escapes,
-                                **process(folder, "quick", shape, escapes, 1e6)})
-        console.say(json.dumps(row["arms"]))
-        if row["arms"][1].get("stopped"):
-            limit = min(limit, ONCE_STOPPED)
-    return row
+        for name in ("ours", *theirs):
+            if (name, escapes) not in done:
+                found = timed(folder, name, shape, escapes, given.limit)
+                row["arms"].append({"arm": name, "escapes": escapes, **found})
+                console.say(json.dumps(row["arms"][-1]))
+                yield row
+                if row["arms"][-1].get("stopped"):
+                    given.limit = min(given.limit, ONCE_STOPPED)
 
 
-def network(folder: Path, name: str) -> Found:
+def timed(folder: Path, name: str, shape: tuple[int, int, str], escapes: int, limit: float) -> Found:
+    """One arm; ours several times where that is quick."""
+    if name != "ours":
+        return process(folder, name, shape, escapes, 1e6 if "quick" in name else limit)
+    runs = [process(folder, name, shape, escapes, limit) for _ in range(ROUNDS if shape[0] <= QUICK else 1)]
+    times = [run["cpu_seconds"] for run in runs]
+    return {**runs[0], "cpu_seconds": statistics.median(times), "all_cpu_seconds": times}
+
+
+def network_row(folder: Path, name: str, row: Found) -> Iterator[Found]:
     """Our search, as `permute: true` calls it, for every group of a network; groups of one shape are searched once."""
-    groups = []
-    for label, rows, columns, count in NETWORKS[name]():
+    groups = list(row.get("groups", []))
+    for label, rows, columns, count in NETWORKS[name]()[len(groups):]:
         found = process(folder, "ours", (rows, columns, "normal"), 100, 0)
         groups.append({"group": label, "rows": rows, "columns": columns, "count": count, **found})
         console.say(json.dumps(groups[-1]))
-    return {"groups": groups, "cpu_seconds": sum(one["cpu_seconds"] * one["count"] for one in groups)}
+        yield {"groups": groups, "cpu_seconds": sum(one["cpu_seconds"] * one["count"] for one in groups)}
 
 
 def main() -> None:
@@ -186,7 +196,8 @@ def main() -> None:
     parser.add_argument("--apex", type=Path, help="a clone of https://github.com/NVIDIA/apex")
     parser.add_argument("--limit", type=float, default=600, help="CPU seconds after which a search of apex is stopped")
     parser.add_argument("--quick", type=int, default=512, help="columns up to which apex runs with quick sums too")
-    parser.add_argument("--only", action="append", help="128x64, ..., resnet50, deit_s: only this, the rest is kept")
+    parser.add_argument("--only", action="append", choices=[*SHAPES, *NETWORKS], help="only these; the rest is kept")
+    parser.add_argument("--again", action="store_true", help="measure anew what is there already")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "permutation.json")
     parser.add_argument("--arm", help=argparse.SUPPRESS)
     parser.add_argument("--shape", type=json.loads, help=argparse.SUPPRESS)
@@ -195,31 +206,41 @@ def main() -> None:
     if given.arm:
         weights = matrix(*given.shape)
         found = (ours(weights, given.escapes) if given.arm == "ours"
-                 else apex(weights, given.escapes, given.limit, given.arm == "quick"))
+                 else apex(weights, given.escapes, given.limit, "quick" in given.arm))
         print(json.dumps(found))
-    elif given.apex is None:
-        parser.error("--apex FOLDER is needed: git clone https://github.com/NVIDIA/apex")
     else:
         everything(given)
 
 
 def everything(given: argparse.Namespace) -> None:
-    """All shapes and networks, or some; the results are written after each, in case the run is stopped."""
-    old: Found = json.loads(given.out.read_text()) if given.only and given.out.is_file() else {}
-    found = {**old.get("searches", {})}
+    """All shapes and networks, or some, as far as they aren't there; written after each search."""
     described = machine.describe()
     described["versions"] |= machine.versions(("numpy",))
-    limit = given.limit
-    with tempfile.TemporaryDirectory() as folder:
-        prepared(given.apex, Path(folder))
-        for name in given.only or [*SHAPES, *NETWORKS]:
-            if name in NETWORKS:
-                found[name] = network(Path(folder), name)
-            else:
-                found[name] = beside_apex(Path(folder), SHAPES[name], limit, SHAPES[name][1] <= given.quick)
-                limit = min(limit, ONCE_STOPPED) if any(arm.get("stopped") for arm in found[name]["arms"]) else limit
-            ordered = {key: found[key] for key in (*SHAPES, *NETWORKS) if key in found}
-            files.write_json(given.out, {"machine": described, "searches": ordered})
+    found = known(given.out, described)
+    names = given.only or [*SHAPES, *NETWORKS]
+    if given.again:
+        found = {name: row for name, row in found.items() if name not in names}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        if given.apex:
+            prepared(given.apex, folder)
+        for name in names:
+            old = found.get(name, {})
+            growing = (network_row(folder, name, old) if name in NETWORKS
+                       else matrix_row(folder, SHAPES[name], given, old))
+            for row in growing:
+                found[name] = row
+                ordered = {key: found[key] for key in (*SHAPES, *NETWORKS) if key in found}
+                files.write_json(given.out, {"machine": described, "searches": ordered})
+
+
+def known(path: Path, described: Found) -> Found:
+    """The results that are there; those of another machine can't be continued."""
+    old: Found = json.loads(path.read_text()) if path.is_file() else {"searches": {}, "machine": described}
+    for key in ("cpu", "cores", "int8_instructions"):
+        if old["machine"][key] != described[key]:
+            raise SystemExit(f"{path} was measured on another machine: give another --out, or delete it")
+    return dict(old["searches"])
 
 
 if __name__ == "__main__":

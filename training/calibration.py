@@ -20,10 +20,11 @@ from .evaluate import evaluate, say_metrics
 from .factory import build_data, build_model
 from .given import METHOD, given_ranges
 from .judge import judge_of
-from .masks import found_masks
+from .masks import fit_masks, found_masks
 from .placement.placement import Placement
 from .restore import (
     LAYERS,
+    MASKS,
     METRICS,
     WEIGHTS,
     load_stage,
@@ -97,7 +98,9 @@ def _given(network: nn.Module, config: CalibrateConfig) -> list[Range]:
 
 def _sparsity(network: nn.Module, source: Path | None) -> tuple[dict[str, torch.Tensor], Sequence[Layer]]:
     if source and (source / LAYERS).is_file():
-        return read_masks(source), read_layers(source)
+        masks = read_masks(source)
+        fit_masks(network, masks, str(source / MASKS))
+        return masks, read_layers(source)
     layers = list_layers(network, LayersConfig())
     masks = found_masks(network, layers)
     return masks, [_as_found(layer, f"{layer.name}.weight" in masks) for layer in layers]

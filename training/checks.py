@@ -35,6 +35,25 @@ def logits_for(
     return logits
 
 
+def tried(model: nn.Module, inputs: torch.Tensor, where: str) -> torch.Tensor:
+    """What the model answers in eval mode, without gradients; its mode is kept.
+
+    Args:
+        model: on any device.
+        inputs: a few samples, on any device.
+        where: loader and batch, for errors.
+
+    Raises:
+        UserError: the model refuses them.
+    """
+    training, device = model.training, next((one.device for one in model.parameters()), inputs.device)
+    try:
+        with torch.no_grad():
+            return answer(model.eval(), inputs.to(device), where)
+    finally:
+        model.train(training)
+
+
 def check_labels(targets: torch.Tensor, logits: Sequence[int], where: str) -> None:
     """Every label is an integer from 0 to the number of classes, one for each prediction.
 
@@ -97,4 +116,4 @@ def check_metrics(metrics: Mapping[str, float], where: str) -> None:
             )
 
 
-__all__ = ["answer", "check_labels", "check_loss", "check_metrics", "checked", "logits_for", "unlabelled"]
+__all__ = ["answer", "check_labels", "check_loss", "check_metrics", "checked", "logits_for", "tried", "unlabelled"]

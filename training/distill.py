@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .checks import answer
+from ..common.errors import UserError
+from .checks import answer, tried
 
 
 class Distiller:
@@ -36,6 +37,22 @@ class Distiller:
         with torch.no_grad():
             told = answer(self.teacher, inputs, where)
         return (1 - self.weight) * loss + self.weight * divergence(logits, told, self.temperature)
+
+
+    def check(self, student: nn.Module, inputs: torch.Tensor) -> None:
+        """Try a few samples, before any training.
+
+        Args:
+            student: its mode is kept.
+            inputs: on any device.
+
+        Raises:
+            UserError: the teacher's answers don't have the student's shape.
+        """
+        ours, taught = (tuple(tried(model, inputs, "train loader, batch 0").shape) for model in (student, self.teacher))
+        if ours != taught:
+            raise UserError(f"The teacher's answers have the shape {taught} and the student's {ours}.",
+                            where="training: distill", fix="Teacher and student must know the same classes.")
 
 
 def divergence(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:

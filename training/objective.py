@@ -118,6 +118,12 @@ class Supervised(Objective):
         if self.distiller:
             placed(self.distiller.teacher, device, memory_format)
 
+    def check(self, model: nn.Module, loader: Iterable[Any]) -> None:
+        """A teacher must answer as the student does; the loop's own checks say the rest."""
+        if self.distiller:
+            _, inputs, _ = next(self.batches(loader))
+            self.distiller.check(model, inputs[:2])
+
     def start(self, epoch: int) -> None:
         """Takes the epoch's label smoothing."""
         given = self.label_smoothing

@@ -102,13 +102,17 @@ def read_masks(folder: Path) -> dict[str, torch.Tensor]:
     """The masks by parameter name; none where the stage had nothing to prune.
 
     Raises:
-        UserError: there is a table of layers that were pruned, and no file of masks.
+        UserError: a layer that was pruned, by the table of layers, has no mask.
     """
     path = folder / MASKS
-    if not path.is_file() and (folder / LAYERS).is_file() and any(layer.sparse for layer in read_layers(folder)):
-        raise UserError("The masks of this pruned network are missing: nothing would hold its zeros.",
+    masks = {name: mask.bool() for name, mask in read_tensors(path).items()} if path.is_file() else {}
+    pruned = [layer.name for layer in read_layers(folder) if layer.sparse] if (folder / LAYERS).is_file() else []
+    missing = [name for name in pruned if f"{name}.weight" not in masks]
+    if missing:
+        which = "this pruned network" if len(missing) == len(pruned) else f"pruned layers ({', '.join(missing[:3])})"
+        raise UserError(f"The masks of {which} are missing: nothing would hold the zeros.",
                         where=str(path), fix="Run the stage again that leaves this file.")
-    return {name: mask.bool() for name, mask in read_tensors(path).items()} if path.is_file() else {}
+    return masks
 
 
 def write_masks(folder: Path, masks: dict[str, torch.Tensor], layers: Sequence[Layer]) -> None:

@@ -1,4 +1,5 @@
 import importlib.util
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,3 +63,57 @@ def test_a_search_that_was_stopped_is_not_said_to_be_measured():
     assert ratio == "more than 20; more than 480 *"
     finished = {**search, "arms": [arms[0], {"arm": "apex", "escapes": 0, "cpu_seconds": 10.0, "kept": 1.25}]}
     assert loaded("tables").permutation_rows(finished)[0][-4:] == ["25.00", "0.50", "10.0", "20"]
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The benchmark with searches that are only noted; the third one is killed."""
+    module = loaded("permutation")
+    searched = []
+
+    def process(_folder, arm, shape, escapes, _limit):
+        searched.append((arm, shape[:2], escapes))
+        if len(searched) == 3:
+            raise KeyboardInterrupt
+        return {"kept": 1.0, "efficacy": 30.0, "cpu_seconds": 2.0}
+
+    monkeypatch.setattr(module, "process", process)
+    monkeypatch.setattr(module, "NETWORKS", {"resnet50": lambda: [("a", 8, 8, 3), ("b", 16, 8, 1)]})
+    monkeypatch.setattr(module, "SHAPES", {"8x16": (512, 16, "normal")})
+    return module, searched
+
+
+def asked(out, **said):
+    return SimpleNamespace(apex=None, only=None, again=False, quick=512, limit=600.0, out=out, **said)
+
+
+def test_a_run_that_was_stopped_goes_on_and_what_is_measured_stays(counted, tmp_path):
+    module, searched = counted
+    out = tmp_path / "permutation.json"
+    with pytest.raises(KeyboardInterrupt):
+        module.everything(asked(out))
+    module.everything(asked(out))
+    module.everything(asked(out))
+    assert searched == [("ours", (512, 16), 0), ("ours", (512, 16), 100), ("ours", (8, 8), 100),
+                        ("ours", (8, 8), 100), ("ours", (16, 8), 100)]
+    found = json.loads(out.read_text())["searches"]
+    assert [arm["escapes"] for arm in found["8x16"]["arms"]] == [0, 100]
+    assert found["resnet50"]["cpu_seconds"] == 8.0
+    given = asked(out)
+    given.again, given.only = True, ["resnet50"]
+    module.everything(given)
+    assert searched[5:] == searched[3:5]
+
+
+def test_results_of_another_machine_are_not_continued(counted, tmp_path):
+    module, _ = counted
+    machine = {**module.machine.describe(), "cores": 99}
+    (tmp_path / "a.json").write_text(json.dumps({"machine": machine, "searches": {}}))
+    with pytest.raises(SystemExit, match="another machine"):
+        module.everything(asked(tmp_path / "a.json"))
+
+
+def test_without_apex_its_columns_are_empty():
+    arms = [{"arm": "ours", "escapes": 0, "efficacy": 30.0, "cpu_seconds": 0.5}]
+    search = {"rows": 8, "columns": 64, "default": 1.0, "bound": 2.0, "arms": arms}
+    assert loaded("tables").permutation_rows(search)[0][-4:] == ["", "0.50", "", ""]

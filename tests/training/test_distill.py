@@ -1,8 +1,11 @@
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from twofour.common.errors import UserError
 from twofour.training.distill import Distiller, divergence
+from twofour.training.objective import Supervised
 
 
 def test_a_student_that_agrees_has_no_divergence_and_gradients_keep_their_size():
@@ -32,3 +35,12 @@ def test_of_masks_the_divergence_is_the_mean_over_their_pixels():
     student, teacher = torch.randn(2, 3, 4, 5, 5).unbind()
     flat = [logits.movedim(1, -1).reshape(-1, 4) for logits in (student, teacher)]
     assert torch.allclose(divergence(student, teacher, 2.0), divergence(*flat, 2.0))
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+def test_a_teacher_of_other_classes_is_refused_on_the_first_batch(classes):
+    student, loader = nn.Linear(3, 2).train(), [(torch.randn(4, 3), torch.tensor([0, 1, 1, 0]))]
+    with pytest.raises(UserError, match=rf"shape \(2, {classes}\) and .* \(2, 2\)"):
+        Supervised(0.0, Distiller(nn.Linear(3, classes), 0.5, 2.0)).check(student, loader)
+    Supervised(0.0, Distiller(nn.Linear(3, 2), 0.5, 2.0)).check(student, loader)
+    assert student.training

@@ -13,7 +13,7 @@ from twofour.training.factory import build_data
 from twofour.training.masks import is_two_four
 from twofour.training.restore import load_stage, read_layers, read_masks, write_masks
 from twofour.training.stage import train_stage
-from twofour.training.weights import read_tensors, save_tensors
+from twofour.training.weights import read_tensors
 
 VIT = ModelConfig(factory="twofour.training.models:tiny_vit", args={"size": 8, "dim": 16, "depth": 1, "heads": 2})
 FAST = OptimizerConfig(lr=0.05)
@@ -127,12 +127,24 @@ def test_masks_that_are_gone_or_another_model_s_are_refused_before_training(tmp_
     write_masks(calibrated, {**masks, name: ~masks[name]}, layers)
     with pytest.raises(UserError, match=r"another model's.*not zero"):
         train_stage(ask("qat", 1, student=calibrated), tmp_path / "qat")
-    save_tensors(calibrated / "masks.safetensors", {"elsewhere.weight": masks[name].to(torch.uint8)})
+    write_masks(calibrated, {**masks, "elsewhere.weight": masks[name]}, layers)
     with pytest.raises(UserError, match="no weight called elsewhere"):
+        train_stage(ask("qat", 1, student=calibrated), tmp_path / "qat")
+    write_masks(calibrated, {other: mask for other, mask in masks.items() if other != name}, layers)
+    with pytest.raises(UserError, match=rf"masks of pruned layers \({name.removesuffix('.weight')}\) are missing"):
         train_stage(ask("qat", 1, student=calibrated), tmp_path / "qat")
     (calibrated / "masks.safetensors").unlink()
     with pytest.raises(UserError, match="masks of this pruned network are missing"):
         train_stage(ask("qat", 1, student=calibrated), tmp_path / "qat")
+
+
+def test_masks_of_another_model_are_refused_before_calibration(tmp_path, calibrated, model, data):
+    masks, layers = read_masks(calibrated), read_layers(calibrated)
+    name = next(iter(masks))
+    write_masks(tmp_path / "sparse", {**masks, name: ~masks[name]}, layers)
+    with pytest.raises(UserError, match=r"another model's.*not zero"):
+        calibration_stage(model, data, CalibrateConfig(method="max"), tmp_path / "sparse", tmp_path / "again", 0)
+    assert not (tmp_path / "again").exists()
 
 
 def test_another_pattern_is_pruned_held_and_not_called_two_four(tmp_path, ask):

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...common.errors import UserError
-from ..checks import answer, check_labels, checked, logits_for, unlabelled
+from ..checks import answer, check_labels, checked, logits_for, tried, unlabelled
 from ..config import GpusqConfig
 from ..distill import divergence
 from ..objective import Objective, placed
@@ -134,12 +134,10 @@ class Gpusq(Objective):
             _compare(name, shape, taught[name])
 
     def _tried(self, model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[int, ...]]:
-        training, device = model.training, next((p.device for p in model.parameters()), inputs.device)
-        model.eval()
-        with torch.no_grad(), caught(model, self.layers if self.config.feature else []) as found:
-            logits = answer(model, inputs.to(device), "train loader, batch 0")
-        model.train(training)
-        for layer in self.layers if self.config.feature else []:
+        layers = self.layers if self.config.feature else []
+        with caught(model, layers) as found:
+            logits = tried(model, inputs, "train loader, batch 0")
+        for layer in layers:
             _check_feature(layer, found.get(layer), len(inputs))
         return {"logits": tuple(logits.shape), **{layer: tuple(found[layer].shape) for layer in found}}
 

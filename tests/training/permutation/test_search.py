@@ -32,6 +32,29 @@ def test_golden_numbers(seed, shape, total, bound, default, kept, efficacy):
     assert found.efficacy == pytest.approx(efficacy, abs=0.005)
 
 
+def layer_shapes():
+    """Gaussian matrices of the shapes of layers, drawn one after the other; the last two have uneven columns."""
+    random, drawn = np.random.RandomState(0), {}
+    for name, shape in {"192": (192, 192), "fc1": (768, 192), "fc2": (192, 768), "384": (384, 384)}.items():
+        drawn[name] = random.randn(*shape)
+    for name, shape in {"uneven 192": (192, 192), "uneven fc1": (768, 192)}.items():
+        drawn[name] = random.randn(*shape) * np.exp(0.5 * random.randn(shape[1]))
+    return drawn
+
+
+@pytest.mark.parametrize(("name", "default", "efficacy"), [
+    ("192", 74.79, 29.35), ("uneven 192", 77.86, 39.86),
+    *(pytest.param(*row, marks=pytest.mark.slow) for row in (
+        ("fc1", 74.41, 16.67), ("fc2", 74.38, 35.45), ("384", 74.44, 24.10), ("uneven fc1", 78.26, 34.40))),
+])
+def test_golden_numbers_of_the_shapes_of_layers(name, default, efficacy):
+    """Many rows over few columns gain little, uneven columns and few rows much."""
+    matrix = layer_shapes()[name]
+    found = search(matrix, escapes=0)
+    assert 100 * found.default / np.abs(matrix).sum() == pytest.approx(default, abs=0.005)
+    assert found.efficacy == pytest.approx(efficacy, abs=0.005)
+
+
 def test_the_example_of_apex_is_surpassed_by_its_own_means():
     """The README of apex: 2919.759 with 100 escapes in a window of 8, 2921.947 in a window of 12."""
     assert search(uniform(1, (128, 64))).kept > 2921.947
