@@ -205,7 +205,9 @@ def validate(
     target: Annotated[Path, typer.Argument(help="An engine folder or a bundle.")],
     backend: Backend = "onnxruntime",
     max_drop: Annotated[float | None, typer.Option("--max-drop", help="Gate: largest loss of the metric.")] = None,
-    min_agreement: Annotated[float | None, typer.Option(help="Gate: least share of equal predictions.")] = None,
+    min_agreement: Annotated[
+        float | None, typer.Option(help="Gate: least share of equal predictions, or SSIM of pictures.")
+    ] = None,
     min_snr_db: Annotated[float | None, typer.Option(help="Gate: least signal-to-noise ratio in dB.")] = None,
     no_gates: Annotated[bool, typer.Option("--no-gates", help="No gates but those given here.")] = False,
     layers: Annotated[

@@ -1,4 +1,4 @@
-"""How alike two answers to the same inputs are: predicted classes and signal-to-noise ratio."""
+"""How alike two answers to the same inputs are: predicted classes, or pictures, and signal-to-noise ratio."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ import numpy as np
 
 from .bundle import Agreement
 from .errors import UserError
+from .images import LIMIT_DB, psnr_db, ssim
 
 Array = np.ndarray[Any, Any]
-LIMIT_DB = 300.0
 
 
-def agreement(reference: Mapping[str, Array], answer: Mapping[str, Array]) -> Agreement:
+def agreement(
+    reference: Mapping[str, Array], answer: Mapping[str, Array], data_range: float | None = None
+) -> Agreement:
     """Compare the outputs of two networks.
 
     Args:
-        reference: outputs by name, batch first; the first one holds the class scores, in any float dtype.
+        reference: outputs by name, batch first; the first one holds the class scores or pictures, in any float dtype.
         answer: the same names and shapes; further outputs are ignored.
+        data_range: of the pictures that the first output holds. Defaults to class scores.
 
     Returns:
-        Predictions are those of the first output (every position counts where it holds more than one per sample). The
-        ratio is that of the worst output.
+        Predictions are those of the first output (every position counts where it holds more than one per sample), and
+        so is the likeness of pictures. The signal-to-noise ratio is that of the worst output.
 
     Raises:
         UserError: an output is missing or has another shape, or there is nothing to compare.
@@ -35,11 +38,19 @@ def agreement(reference: Mapping[str, Array], answer: Mapping[str, Array]) -> Ag
     scores, others = next((value, answer[name]) for name, value in reference.items())
     ratios = [snr_db(value, answer[name]) for name, value in reference.items()]
     unequal = [ratio for ratio in ratios if ratio is not None]
-    return Agreement(
-        predictions=float(np.mean(predictions(scores) == predictions(others))),
-        snr_db=min(unequal, default=None),
-        samples=len(scores),
-    )
+    found = Agreement(snr_db=min(unequal, default=None), samples=len(scores))
+    if data_range is None:
+        return found.model_copy(update={"predictions": float(np.mean(predictions(scores) == predictions(others)))})
+    alike = {"ssim": float(ssim(scores, others, data_range).mean()), "psnr_db": psnr_db(scores, others, data_range)}
+    return found.model_copy(update=alike)
+
+
+def in_words(found: Agreement) -> str:
+    """`99.61 % same prediction`, or of pictures `SSIM 0.983, PSNR 31.2 dB`."""
+    if found.ssim is None:
+        return "not compared" if found.predictions is None else f"{100 * found.predictions:.2f} % same prediction"
+    ratio = "bit for bit" if found.psnr_db is None else f"PSNR {found.psnr_db:.1f} dB"
+    return f"SSIM {found.ssim:.3f}, {ratio}"
 
 
 def _check(name: str, expected: Array, answer: Mapping[str, Array]) -> None:
@@ -84,4 +95,4 @@ def snr_db(reference: Array, answer: Array) -> float | None:
         return float(np.clip(10 * (np.log10(signal) - np.log10(noise)), -LIMIT_DB, LIMIT_DB))
 
 
-__all__ = ["LIMIT_DB", "agreement", "predictions", "snr_db"]
+__all__ = ["LIMIT_DB", "agreement", "in_words", "predictions", "snr_db"]

@@ -1,6 +1,7 @@
 """The bundle: the folder that is shipped from training to the machine that builds the engine.
 
-`model.onnx` (FP32 with INT8 Q/DQ, weights exactly 2:4), `reference.npz`, `layers.npz`, `eval.npz` and `bundle.json`.
+`model.onnx` (FP32 with INT8 Q/DQ, weights exactly 2:4), `reference.npz`, `layers.npz`, `eval.npz` and `bundle.json`; of
+a network that makes pictures also `pictures.npz`, and `features.npz` where there are features to measure them in.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from pydantic import ValidationError
 
 from . import files
 from .errors import UserError
+from .images import Features
 from .schema import Document
 
 SCHEMA_VERSION: Literal[1] = 1
 MODEL, REFERENCE, LAYERS, EVAL, MANIFEST = "model.onnx", "reference.npz", "layers.npz", "eval.npz", "bundle.json"
+FEATURES, PICTURES = "features.npz", "pictures.npz"
 WEIGHTS = f"{MODEL}.data"
+SHOWN = 8  # pictures that are kept to look at: the first of the reference
 _FIX = "Copy the bundle again, or export it again with `twofour export`."
 
 
@@ -71,14 +75,24 @@ class Agreement(Document):
     """How alike two answers to the same inputs are.
 
     Attributes:
-        predictions: share of samples with the same predicted class, 0 to 1.
+        predictions: share of samples with the same predicted class, 0 to 1; None where the answers are pictures.
         snr_db: 10 log10(signal power / difference power); None where the two are equal bit for bit.
         samples: number of samples compared.
+        ssim: of pictures, their mean structural similarity, -1 to 1; None where the answers are none.
+        psnr_db: of pictures, 10 log10(range² / mean squared difference); None also where equal bit for bit.
     """
 
-    predictions: float
+    predictions: float | None = None
     snr_db: float | None
     samples: int
+    ssim: float | None = None
+    psnr_db: float | None = None
+
+    @property
+    def score(self) -> float:
+        """What `min_agreement` is held against: the share of equal predictions, or of pictures their mean SSIM."""
+        found = self.predictions if self.ssim is None else self.ssim
+        return 0.0 if found is None else found
 
 
 class Source(Document):
@@ -110,11 +124,14 @@ class Manifest(Document):
 
     Attributes:
         files: name to SHA-256 of every other file of the bundle.
-        metric: name of the task metric, higher is better (`accuracy`).
+        metric: name of the task metric (`accuracy`, `ssim`, `feature_distance`; see `metric`).
         metrics: metric of every training stage on the whole validation set (`{"dense": {"accuracy": 0.99}}`).
         eval_metric: the PyTorch fake-quant model's metric on the samples of `eval.npz`.
         dense_eval_metric: the dense model's metric on those samples, or None where the export was given no dense model.
         noise_floor: PyTorch against itself, `reference.npz` with noise of 1e-5 standard deviation on its inputs.
+        span: of a network that makes pictures, the least and the largest value that one can have.
+        feature_distances: of PyTorch's pictures (`pytorch`, and `dense`) to the real ones of `eval.npz`, where there
+            are features.
         source: the ONNX file that it was made from; it then stands where PyTorch is named here. None for PyTorch.
     """
 
@@ -130,6 +147,8 @@ class Manifest(Document):
     eval_metric: float
     dense_eval_metric: float | None = None
     noise_floor: Agreement
+    span: tuple[float, float] | None = None
+    feature_distances: dict[str, float] = {}
     versions: dict[str, str]
     source: Source | None = None
 
@@ -149,6 +168,28 @@ class Bundle:
     def digest(self) -> str:
         """The bundle's identity: the hash of its manifest, which holds the hashes of all else."""
         return files.sha256(self.folder / MANIFEST)
+
+    @property
+    def data_range(self) -> float | None:
+        """Of the pictures that the network makes; None where it makes none."""
+        span = self.manifest.span
+        return None if span is None else span[1] - span[0]
+
+    @property
+    def features(self) -> Features | None:
+        """What pictures are measured in, if the bundle has it.
+
+        Raises:
+            UserError: the file holds something else.
+        """
+        if FEATURES not in self.manifest.files:
+            return None
+        held = files.load_npz(self.folder / FEATURES)
+        weight, bias = held.get("weight"), held.get("bias")
+        if weight is None or bias is None or weight.ndim != 2 or bias.shape != weight.shape[1:]:
+            raise UserError("This file holds no features: weight (pixels, F) and bias (F,).",
+                            where=str(self.folder / FEATURES), fix=_FIX)
+        return Features(weight, bias)
 
     def arrays(self, name: str, group: str) -> dict[str, np.ndarray[Any, Any]]:
         """The arrays `group/<name>` of one npz file, by name without the group."""
@@ -193,6 +234,6 @@ def _manifest(folder: Path) -> Manifest:
 
 
 __all__ = [
-    "EVAL", "LAYERS", "MANIFEST", "MODEL", "REFERENCE", "SCHEMA_VERSION", "WEIGHTS", "Agreement", "Bundle", "Layer",
-    "Manifest", "Range", "Source", "Tensor", "read",
+    "EVAL", "FEATURES", "LAYERS", "MANIFEST", "MODEL", "PICTURES", "REFERENCE", "SCHEMA_VERSION", "SHOWN", "WEIGHTS",
+    "Agreement", "Bundle", "Layer", "Manifest", "Range", "Source", "Tensor", "read",
 ]

@@ -7,8 +7,10 @@ from typing import Literal
 
 Metric = Literal["accuracy", "ssim", "feature_distance"]
 METRICS: tuple[Metric, ...] = ("accuracy", "ssim", "feature_distance")
-PICTURES: tuple[Metric, ...] = ("ssim", "feature_distance")
-_LOWER = ("feature_distance",)
+ACCURACY: Metric = "accuracy"
+DISTANCE: Metric = "feature_distance"
+PICTURES: tuple[Metric, ...] = ("ssim", DISTANCE)
+_LOWER = (DISTANCE,)
 _LEAST = 1e-12  # a distance that is no distance
 
 
@@ -39,4 +41,6 @@ def written(metric: str, value: float) -> str:
     return f"{value:.3g}" if metric == "feature_distance" else f"{100 * value:.2f} %"
 
 
-__all__ = ["METRICS", "PICTURES", "Metric", "loss_of", "lower_is_better", "metric_in", "written"]
+__all__ = [
+    "ACCURACY", "DISTANCE", "METRICS", "PICTURES", "Metric", "loss_of", "lower_is_better", "metric_in", "written",
+]

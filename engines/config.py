@@ -163,9 +163,12 @@ class ValidateConfig(Document):
     """What an engine's answers must satisfy; None is no gate.
 
     Attributes:
-        metric: the task metric.
-        max_drop: largest loss of the metric against the dense model, on `eval.npz` (0.01 is one point).
-        min_agreement: least share of equal predictions with PyTorch's fake-quant model on `reference.npz`.
+        metric: the task metric; it must be the data's.
+        max_drop: largest loss of the metric against the dense model, on `eval.npz`: of `accuracy` (0.01 is one point)
+            and `ssim` the dense model's minus the engine's; of `feature_distance`, of which less is better, the rise as
+            a share of the dense model's.
+        min_agreement: least share of equal predictions with PyTorch's fake-quant model on `reference.npz`; of pictures
+            the least mean SSIM with that model's.
         min_snr_db: least signal-to-noise ratio against PyTorch's outputs on `reference.npz`, in dB.
     """
 

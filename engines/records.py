@@ -13,7 +13,7 @@ from ..common.errors import UserError
 from ..common.schema import Document
 from .config import Arm, EngineConfig, ProfileConfig, Rest, ShapeRange, ValidateConfig
 
-ENGINE, PROFILE, VALIDATION = "engine.json", "profile.json", "validation.json"
+ENGINE, PROFILE, VALIDATION, SAMPLES = "engine.json", "profile.json", "validation.json", "samples.npz"
 PYTORCH = "PyTorch"  # the reference where the bundle was exported from a network
 Precision = Literal["int8", "float", "unknown"]
 Verdict = Literal["ran sparse", "eligible, dense was chosen", "not eligible", "unknown"]
@@ -394,6 +394,8 @@ class ValidationRecord(Document):
             ONNX Runtime's own.
         batches: the engine in batches of other sizes; empty where its backend has no range of them.
         findings: what follows from both, in sentences.
+        feature_distances: of pictures to the real ones of `eval.npz`, where the bundle has features: of the `engine`'s,
+            of `pytorch`'s and of the `dense` model's.
         reference: what is called PyTorch above; the ONNX file's name where the bundle was made from one.
     """
 
@@ -412,6 +414,7 @@ class ValidationRecord(Document):
     runtimes: list[RuntimeAgreement] = []
     batches: list[BatchAgreement] = []
     findings: list[str] = []
+    feature_distances: dict[str, float] = {}
     reference: str = PYTORCH
 
     @property
@@ -448,7 +451,29 @@ def _needed(folder: Path, record: EngineRecord) -> list[str]:
 
 
 __all__ = [
-    "ENGINE", "PROFILE", "PYTORCH", "VALIDATION", "ArmBuild", "BatchAgreement", "EngineRecord", "Gate", "GpuTimes",
-    "Island", "Latency", "LayerDifference", "LayerEvidence", "Mode", "ProfileRecord", "Ratio", "RuntimeAgreement",
-    "SparsityLine", "Spread", "TensorRTBuild", "TrtexecCheck", "ValidationRecord", "Verdict", "read_engine",
+    "ENGINE",
+    "PROFILE",
+    "PYTORCH",
+    "SAMPLES",
+    "VALIDATION",
+    "ArmBuild",
+    "BatchAgreement",
+    "EngineRecord",
+    "Gate",
+    "GpuTimes",
+    "Island",
+    "Latency",
+    "LayerDifference",
+    "LayerEvidence",
+    "Mode",
+    "ProfileRecord",
+    "Ratio",
+    "RuntimeAgreement",
+    "SparsityLine",
+    "Spread",
+    "TensorRTBuild",
+    "TrtexecCheck",
+    "ValidationRecord",
+    "Verdict",
+    "read_engine",
 ]

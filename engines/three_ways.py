@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..common import bundle as bundles
-from ..common.agreement import LIMIT_DB, agreement
+from ..common.agreement import LIMIT_DB, agreement, in_words
 from ..common.bundle import Agreement, Bundle
 from ..common.errors import MissingError, UserError
 from .answers import Sizes, answers, full_rows
@@ -20,6 +20,7 @@ from .records import PYTORCH, BatchAgreement, EngineRecord, RuntimeAgreement
 
 Array = np.ndarray[Any, Any]
 Steps = Callable[[int], None]
+Compare = Callable[[Arrays, Arrays], Agreement]
 TYPED = "typed.onnx"
 _ORT = "ONNX Runtime"
 _NAMES = {"tensorrt": "TensorRT", "onnxruntime": _ORT}
@@ -37,7 +38,7 @@ def graphs_of(folder: Path, record: EngineRecord, source: Bundle) -> dict[str, P
 
 def beside_graphs(
     engine: str, graphs: dict[str, Path], inputs: Arrays, expected: Arrays, found: Arrays, on_step: Steps,
-    reference: str = PYTORCH,
+    reference: str = PYTORCH, compare: Compare = agreement,
 ) -> list[RuntimeAgreement]:
     """Each graph on ONNX Runtime beside the reference, and the engine beside the reference and beside the last graph.
 
@@ -49,6 +50,7 @@ def beside_graphs(
         found: the engine's.
         on_step: told the samples of each batch of each graph.
         reference: its name. Defaults to PyTorch.
+        compare: how alike two answers are. Defaults to class scores.
     """
     rows, last, own = [], None, _NAMES.get(engine, engine)
     for name, path in graphs.items():
@@ -58,11 +60,11 @@ def beside_graphs(
         except (UserError, MissingError) as error:  # the engine can be judged without
             rows.append(RuntimeAgreement(name=title, against=reference, agreement=None, reason=error.what))
             continue
-        rows.append(RuntimeAgreement(name=title, against=reference, agreement=agreement(expected, answer)))
+        rows.append(RuntimeAgreement(name=title, against=reference, agreement=compare(expected, answer)))
         last = title, answer
-    rows.append(RuntimeAgreement(name=own, against=reference, agreement=agreement(expected, found)))
+    rows.append(RuntimeAgreement(name=own, against=reference, agreement=compare(expected, found)))
     if last is not None:
-        rows.append(RuntimeAgreement(name=own, against=last[0], agreement=agreement(last[1], found)))
+        rows.append(RuntimeAgreement(name=own, against=last[0], agreement=compare(last[1], found)))
     return rows
 
 
@@ -75,7 +77,8 @@ def _run(path: Path, inputs: Arrays, on_step: Steps) -> dict[str, Array]:
 
 
 def over_batches(
-    runner: Runner, sizes: Sizes, inputs: Arrays, expected: Arrays, usual: Arrays, floor: Agreement, on_step: Steps
+    runner: Runner, sizes: Sizes, inputs: Arrays, expected: Arrays, usual: Arrays, floor: Agreement, on_step: Steps,
+    compare: Compare = agreement,
 ) -> list[BatchAgreement]:
     """The engine at the ends of its range, in batches that are full to the last place.
 
@@ -87,6 +90,7 @@ def over_batches(
         usual: the engine's own, in batches of the usual size.
         floor: the reference against itself under noise.
         on_step: told the samples of each batch.
+        compare: how alike two answers are. Defaults to class scores.
 
     Raises:
         UserError: the engine refuses a batch.
@@ -97,8 +101,8 @@ def over_batches(
         rows = full_rows(count, size)
         answer = answers(runner, _rows(inputs, rows), size, size, on_step)
         wanted, tuned = _rows(expected, rows), _rows(usual, rows)
-        same, here = agreement(tuned, answer), agreement(wanted, answer)
-        steady = _steady(same, here, agreement(wanted, tuned), floor)
+        same, here = compare(tuned, answer), compare(wanted, answer)
+        steady = _steady(same, here, compare(wanted, tuned), floor)
         found.append(BatchAgreement(batch=size, agreement=here, same=same, steady=steady))
     return found
 
@@ -125,7 +129,7 @@ def findings(
     """What the comparisons say, in sentences; the first row that parts from the reference is where it begins."""
     found = [
         f"In batches of {row.batch} the engine answers otherwise than in those it was tuned for "
-        f"({100 * row.same.predictions:.2f} % same prediction): a fault that depends on the batch."
+        f"({in_words(row.same)}): a fault that depends on the batch."
         for row in batches if not row.steady
     ]
     beside = [row for row in runtimes if row.against == reference]
@@ -137,7 +141,7 @@ def findings(
 
 def _agrees(found: Agreement, config: ValidateConfig) -> bool:
     least = _USUAL_AGREEMENT if config.min_agreement is None else config.min_agreement
-    return found.predictions >= least and (config.min_snr_db is None or _db(found) >= config.min_snr_db)
+    return found.score >= least and (config.min_snr_db is None or _db(found) >= config.min_snr_db)
 
 
 def _origin(first: str, beside: list[RuntimeAgreement], reference: str) -> str:

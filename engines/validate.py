@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from ..common import console, files
 from ..common.agreement import LIMIT_DB, agreement
 from ..common.bundle import Agreement, Bundle, Manifest
 from ..common.errors import UserError
+from ..common.metric import DISTANCE, METRICS, loss_of
 from . import backend as backends
 from . import three_ways
 from .answers import BATCH, Sizes, Steps, answers, count_of, full_rows, in_batches, sizes_of
@@ -19,9 +22,10 @@ from .backend import Arrays, Runner
 from .config import ValidateConfig
 from .finite import refuse_nan
 from .folder import open_engine
-from .metrics import correct
-from .records import PYTORCH, VALIDATION, BatchAgreement, EngineRecord, Gate, LayerDifference, ValidationRecord
+from .metrics import Accuracy, Measure, measure_of
+from .records import PYTORCH, SAMPLES, VALIDATION, BatchAgreement, EngineRecord, Gate, LayerDifference, ValidationRecord
 
+Keep = Callable[[np.ndarray[Any, Any] | None], None]
 _LAYERS = "`twofour validate --layers` builds it once more and shows at which layer they part."
 
 
@@ -29,6 +33,9 @@ def validate_engine(
     folder: Path, bundle: Path | None, config: ValidateConfig, trust: bool = False, layers: bool | None = None
 ) -> ValidationRecord:
     """Judge a built engine; writes `validate/validation.json`, whether its gates are met or not.
+
+    Beside it, of an engine that makes pictures, `samples.npz`: `pictures`, its answers to the first samples of the
+    reference, the same ones as in the bundle's `pictures.npz`.
 
     Args:
         folder: the engine's folder.
@@ -49,7 +56,8 @@ def validate_engine(
     differences = runs.compare_layers(folder, record, source) if wanted else []
     runner = runs.load(folder / record.engine, record.options, trust=trust)
     try:
-        result = judge(record, source, runner, config, differences, three_ways.graphs_of(folder, record, source))
+        graphs = three_ways.graphs_of(folder, record, source)
+        result = judge(record, source, runner, config, differences, graphs, partial(_keep, folder / "validate"))
     finally:
         runner.close()
     if not wanted and (result.findings or not all(gate.met for gate in result.gates)):
@@ -58,9 +66,17 @@ def validate_engine(
     return result
 
 
+def _keep(folder: Path, pictures: np.ndarray[Any, Any] | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if pictures is None:
+        (folder / SAMPLES).unlink(missing_ok=True)
+    else:
+        files.save_npz(folder / SAMPLES, {"pictures": pictures})
+
+
 def judge(
     record: EngineRecord, source: Bundle, runner: Runner, config: ValidateConfig, layers: list[LayerDifference],
-    graphs: dict[str, Path] | None = None,
+    graphs: dict[str, Path] | None = None, keep: Keep | None = None,
 ) -> ValidationRecord:
     """The record of a loaded engine; see `validate_engine`.
 
@@ -74,26 +90,33 @@ def judge(
         config: metric and gates.
         layers: differences by layer, for the record.
         graphs: ONNX files of the same network, by name; each is run on ONNX Runtime and compared. Defaults to none.
+        keep: told the engine's answers to the first samples of the reference where they are pictures, else None.
+            Defaults to nobody.
     """
     reference, samples = source.arrays(bundles.REFERENCE, "inputs"), source.arrays(bundles.EVAL, "inputs")
     named = source.manifest.source.file if source.manifest.source else PYTORCH
+    metric, output, measure = source.manifest.metric, source.manifest.outputs[0].name, measure_of(source)
+    compare = partial(agreement, data_range=source.data_range)
     refuse_nan(reference, str(source.folder / bundles.REFERENCE))
     refuse_nan(samples, str(source.folder / bundles.EVAL))
     expected, floor, sizes = source.arrays(bundles.REFERENCE, "outputs"), source.manifest.noise_floor, sizes_of(runner)
     with console.progress("validate", _steps(reference, samples, sizes, len(graphs or {}))) as advance:
         found = answers(runner, reference, sizes.usual, sizes.low, advance)
-        alike = agreement(expected, found)
+        alike = compare(expected, found)
         beside = three_ways.beside_graphs
-        runtimes = beside(record.backend, graphs, reference, expected, found, advance, named) if graphs else []
-        batches = three_ways.over_batches(runner, sizes, reference, expected, found, floor, advance)
-        value, count = evaluate(runner, samples, _targets(source), source.manifest.outputs[0].name, advance, sizes)
-    dense = _dense(source, source.manifest.metric)
+        runtimes = beside(record.backend, graphs, reference, expected, found, advance, named, compare) if graphs else []
+        batches = three_ways.over_batches(runner, sizes, reference, expected, found, floor, advance, compare)
+        value, count = evaluate(runner, samples, _targets(source), output, advance, sizes, measure)
+    if keep is not None:
+        keep(None if source.data_range is None else found[output][: bundles.SHOWN])
+    dense, options = _dense(source, metric), {"metric": metric} if metric in METRICS else {}
     return ValidationRecord(
-        backend=record.backend, options=config, agreement=alike, noise_floor=floor,
-        metric=source.manifest.metric, samples=count, value=value, pytorch_value=source.manifest.eval_metric,
+        backend=record.backend, options=config.model_copy(update=options), agreement=alike, noise_floor=floor,
+        metric=metric, samples=count, value=value, pytorch_value=source.manifest.eval_metric,
         dense_value=dense, layers=layers,
         gates=_gates(config, _worst(alike, batches), value, dense, source.manifest),
         runtimes=runtimes, batches=batches, findings=three_ways.findings(runtimes, batches, config, named),
+        feature_distances=_distances(measure.metrics(), source.manifest),
         reference=named,
     )
 
@@ -104,12 +127,14 @@ def _steps(reference: Arrays, samples: Arrays, sizes: Sizes, graphs: int) -> int
 
 
 def _worst(alike: Agreement, batches: list[BatchAgreement]) -> Agreement:
-    """Least share of equal predictions and least ratio, of any batch size."""
+    """The least agreeing one, with the least ratio, of any batch size."""
     rows = [alike, *(row.agreement for row in batches)]
     ratios = [row.snr_db for row in rows if row.snr_db is not None]
-    return Agreement(
-        predictions=min(row.predictions for row in rows), snr_db=min(ratios, default=None), samples=alike.samples
-    )
+    return min(rows, key=lambda row: row.score).model_copy(update={"snr_db": min(ratios, default=None)})
+
+
+def _distances(found: dict[str, float], manifest: Manifest) -> dict[str, float]:
+    return {"engine": found[DISTANCE], **manifest.feature_distances} if DISTANCE in found else {}
 
 
 def _dense(source: Bundle, metric: str) -> float | None:
@@ -119,17 +144,18 @@ def _dense(source: Bundle, metric: str) -> float | None:
 
 def evaluate(
     runner: Runner, inputs: Arrays, targets: np.ndarray[Any, Any], output: str, on_step: Steps,
-    sizes: Sizes | None = None,
+    sizes: Sizes | None = None, measure: Measure | None = None,
 ) -> tuple[float, int]:
-    """Accuracy over all samples, and their number.
+    """The task's metric over all samples, and their number.
 
     Args:
         runner: the engine.
         inputs: samples by input name.
-        targets: integer classes, one row per sample.
-        output: which output holds the class scores.
+        targets: integer classes, or pictures, one row per sample.
+        output: which output holds the class scores or pictures.
         on_step: told the samples of each batch.
         sizes: the batches that the engine takes. Defaults to what the runner says.
+        measure: gathers the metric. Defaults to accuracy.
 
     Raises:
         UserError: targets that don't fit, an output that isn't there, or a batch that the engine refuses.
@@ -137,13 +163,13 @@ def evaluate(
     if len(targets) != count_of(inputs):
         raise UserError(f"{bundles.EVAL} holds {count_of(inputs)} inputs but {len(targets)} targets.")
     sizes = sizes or sizes_of(runner)
-    right = total = start = 0
+    measure, start = measure or Accuracy(), 0
     for size, outputs in in_batches(runner, inputs, sizes.usual, sizes.low, on_step):
         if output not in outputs:
             raise UserError(f"The engine has no output {output!r}; it has: {', '.join(outputs)}.")
-        hits, seen = correct(outputs[output], targets[start : start + size])
-        right, total, start = right + hits, total + seen, start + size
-    return right / total, start
+        measure.see(outputs[output], targets[start : start + size])
+        start += size
+    return next(iter(measure.metrics().values())), start
 
 
 def _targets(source: Bundle) -> np.ndarray[Any, Any]:
@@ -157,10 +183,11 @@ def _gates(config: ValidateConfig, alike: Agreement, value: float, dense: float 
     gates = []
     if (limit := config.max_drop) is not None:
         fake = "max_drop_from_source" if source.source else "max_drop_from_pytorch_int8"
-        name, drop = ("max_drop", dense - value) if dense is not None else (fake, source.eval_metric - value)
+        name, whole = ("max_drop", dense) if dense is not None else (fake, source.eval_metric)
+        drop = loss_of(source.metric, whole, value)
         gates.append(Gate(name=name, limit=limit, value=drop, met=drop <= limit + 1e-9))
     if (limit := config.min_agreement) is not None:
-        gates.append(Gate(name="min_agreement", limit=limit, value=alike.predictions, met=alike.predictions >= limit))
+        gates.append(Gate(name="min_agreement", limit=limit, value=alike.score, met=alike.score >= limit))
     if (limit := config.min_snr_db) is not None:
         value_db = float("inf") if alike.snr_db is None else alike.snr_db
         gates.append(Gate(name="min_snr_db", limit=limit, value=min(value_db, LIMIT_DB), met=value_db >= limit))

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..common import bundle, files
 from ..common.bundle import Manifest
 
-_DATA = f"{bundle.MODEL}.data"
+_SOMETIMES = (bundle.WEIGHTS, bundle.FEATURES, bundle.PICTURES)
 _WORKSHOP = ".bundle.tmp"
 
 
@@ -39,8 +39,9 @@ def publish(place: Path, folder: Path, names: list[str], manifest: Manifest) -> 
         (folder / bundle.MANIFEST).unlink(missing_ok=True)
         for name in names:
             os.replace(place / name, folder / name)
-        if _DATA not in names:
-            (folder / _DATA).unlink(missing_ok=True)
+        for name in _SOMETIMES:
+            if name not in names:
+                (folder / name).unlink(missing_ok=True)
     files.write_json(folder / bundle.MANIFEST, manifest.model_dump(mode="json"))
 
 

@@ -75,14 +75,16 @@ class Recorder:
         kept = {f"tensors/{name}": value for name, value in seen.items() if name in names}
         return kept | {f"outputs/{name}": value for name, value in outputs.items()}
 
-    def noise_floor(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Agreement:
+    def noise_floor(
+        self, inputs: Mapping[str, Array], outputs: Mapping[str, Array], data_range: float | None = None
+    ) -> Agreement:
         """The network against itself, with Gaussian noise of standard deviation 1e-5 on its float inputs."""
         noise = np.random.default_rng(0)
         disturbed = dict(inputs)
         for name, value in inputs.items():
             if value.dtype.kind == "f":
                 disturbed[name] = (value + noise.normal(0, NOISE, value.shape)).astype(value.dtype)
-        return agreement(outputs, self.answer(disturbed, "noise floor"))
+        return agreement(outputs, self.answer(disturbed, "noise floor"), data_range)
 
 
 def _keeper(name: str, seen: dict[str, Array], read: dict[str, list[torch.Tensor]]) -> Any:

@@ -13,15 +13,18 @@ import torch
 from torch import nn
 
 from ..common import bundle, console, files
-from ..common.agreement import predictions
 from ..common.bundle import Layer, Manifest, Range, Tensor
 from ..common.errors import TwofourError, UserError
+from ..common.images import Features
 from ..common.machine import versions
+from ..common.metric import DISTANCE, METRICS, PICTURES
 from .bundle_writer import publish, workshop
 from .config import ExportConfig
 from .graph.load import load
 from .graph.two_four import check
 from .graph.values import constant, is_op
+from .measured import measured
+from .pictures import write_features, write_pictures
 from .recorder import Recorder
 from .reservoir import subset
 from .samples import collect
@@ -42,10 +45,12 @@ class ExportRequest:
         config: exporter, opset and numbers of samples.
         layers: which layers were pruned to 2:4, and why others were not.
         ranges: the quantizers' calibrated ranges.
-        metric: name of the task metric; `accuracy` is the one there is.
+        metric: name of the task metric.
         metrics: what every training stage reached.
         dense: makes the network before pruning and quantization, whose metric on the bundle's samples is recorded; it
             is let go before the export begins. Defaults to none.
+        span: of a network that makes pictures, the least and the largest value of one. Defaults to not known.
+        features: what pictures are measured in. Defaults to none.
     """
 
     name: str
@@ -57,6 +62,28 @@ class ExportRequest:
     metric: str
     metrics: dict[str, dict[str, float]]
     dense: Callable[[], nn.Module] | None = None
+    span: tuple[float, float] | None = None
+    features: Features | None = None
+
+    @property
+    def pictures_span(self) -> tuple[float, float] | None:
+        """The span, where the answers are pictures.
+
+        Raises:
+            UserError: they are, and it is not known.
+        """
+        if self.metric not in PICTURES:
+            return None
+        if self.span is None:
+            raise UserError(f"The metric {self.metric} needs the least and the largest value of a picture.",
+                            fix="Give the request a `span`.")
+        return self.span
+
+    @property
+    def data_range(self) -> float | None:
+        """Of the pictures; None where the answers are none."""
+        span = self.pictures_span
+        return None if span is None else span[1] - span[0]
 
 
 def export_bundle(request: ExportRequest, folder: Path) -> Manifest:
@@ -66,8 +93,8 @@ def export_bundle(request: ExportRequest, folder: Path) -> Manifest:
         UserError: the network can't be exported, the loader gives nothing usable, or the folder can't be written.
         TwofourError: a layer that was pruned is not 2:4 in the exported file.
     """
-    if request.metric != "accuracy":
-        raise UserError(f"There is no metric called {request.metric!r}.", fix="Known: accuracy.")
+    if request.metric not in METRICS:
+        raise UserError(f"There is no metric called {request.metric!r}.", fix=f"Known: {', '.join(METRICS)}.")
     for entry in request.ranges:
         if entry.bits != _BITS:
             raise UserError(f"This quantizer has {entry.bits} bits: it is fake quantization, to measure accuracy with.",
@@ -90,8 +117,9 @@ def _write(
 ) -> Manifest:
     config, recorder = request.config, Recorder(request.network, by_name=by_name)
     answers = recorder.answer(inputs, "reference answers")
-    dense = _dense_metric(request, by_name, inputs, targets)
+    value = _measured(request, answers, targets)
     chosen = subset(len(targets), config.reference_samples)
+    dense, shown = _dense(request, by_name, inputs, targets, chosen[: bundle.SHOWN])
     reference, recorded = ({name: value[chosen] for name, value in whole.items()} for whole in (inputs, answers))
     names = _export(request, by_name, inputs, place / bundle.MODEL)
     model = _verified(place / bundle.MODEL, request.layers)  # its large weights stay on disk
@@ -100,21 +128,34 @@ def _write(
     few = {name: value[: config.layer_samples] for name, value in reference.items()}
     files.save_npz(place / bundle.LAYERS, recorder.layers(few, activations(model)))
     names = [*names, bundle.REFERENCE, bundle.EVAL, bundle.LAYERS]
+    if request.data_range is not None:
+        names += write_pictures(place, reference, targets[chosen], next(iter(recorded.values())), shown)
+        names += write_features(place, request.features)
+    distances = {"pytorch": value, "dense": dense}
     manifest = Manifest(
         name=request.name, files=files.hashes(place, names), inputs=_tensors(model.graph.inputs),
         outputs=_tensors(model.graph.outputs), layers=request.layers, ranges=request.ranges, metric=request.metric,
-        metrics=request.metrics, eval_metric=accuracy(answers, targets),
-        dense_eval_metric=dense,
-        noise_floor=recorder.noise_floor(reference, recorded), versions=versions(),
+        metrics=request.metrics, eval_metric=value[request.metric], dense_eval_metric=dense.get(request.metric),
+        noise_floor=recorder.noise_floor(reference, recorded, request.data_range), span=request.pictures_span,
+        feature_distances={name: one[DISTANCE] for name, one in distances.items() if DISTANCE in one},
+        versions=versions(),
     )
     publish(place, folder, names, manifest)
     return manifest
 
 
-def _dense_metric(request: ExportRequest, by_name: bool, inputs: dict[str, Array], targets: Array) -> float | None:
+def _measured(request: ExportRequest, answers: Mapping[str, Array], targets: Array) -> dict[str, float]:
+    return measured(request.metric, answers, targets, request.data_range, request.features)
+
+
+def _dense(
+    request: ExportRequest, by_name: bool, inputs: dict[str, Array], targets: Array, shown: list[int]
+) -> tuple[dict[str, float], Array | None]:
+    """What the dense network reaches, and its answers to the samples that are shown; nothing where there is none."""
     if request.dense is None:
-        return None
-    return accuracy(Recorder(request.dense(), by_name=by_name).answer(inputs, "dense answers"), targets)
+        return {}, None
+    answers = Recorder(request.dense(), by_name=by_name).answer(inputs, "dense answers")
+    return _measured(request, answers, targets), next(iter(answers.values()))[shown]
 
 
 def _export(request: ExportRequest, by_name: bool, inputs: dict[str, Array], path: Path) -> list[str]:
@@ -147,18 +188,6 @@ def activations(model: ir.Model) -> set[str]:
     return {str(node.name).removesuffix("/QuantizeLinear") for node in quantizes}
 
 
-def accuracy(outputs: Mapping[str, Array], targets: Array) -> float:
-    """Share of right classes, from the first output.
-
-    Raises:
-        UserError: the targets' shape is not that of the predictions.
-    """
-    classes = predictions(next(iter(outputs.values())))
-    if classes.shape != targets.shape:
-        raise UserError(f"The network predicts classes of shape {classes.shape}, but the targets have {targets.shape}.")
-    return float(np.mean(classes == targets))
-
-
 def _grouped(group: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {f"{group}/{name}": value for name, value in arrays.items()}
 
@@ -173,4 +202,4 @@ def _tensors(values: Iterable[ir.Value]) -> list[Tensor]:
     return described
 
 
-__all__ = ["ExportRequest", "accuracy", "activations", "export_bundle"]
+__all__ = ["ExportRequest", "activations", "export_bundle"]

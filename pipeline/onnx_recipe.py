@@ -70,6 +70,8 @@ class OnnxRecipe(Document):
         backends = [engine.backend for engine in self.engines]
         if len(set(backends)) < len(backends):
             raise ValueError("engines: each backend can be listed once")
+        if self.validation.metric != "accuracy":
+            raise ValueError("validate.metric: of a network that comes as an ONNX file only accuracy can be measured")
         if self.data is not None and self.model.inputs is not None:
             raise ValueError("model.inputs: the samples come from here or from data, not from both")
         return self

@@ -66,6 +66,8 @@ def _try(recipe: Recipe) -> None:
     from ..training.factory import build_data, build_model
     from ..training.given import refuse_training
     from ..training.gpusq.critical import critical_layers
+    from ..training.judge import judge_of, require_metric
+    from ..training.pictures import check_methods
     from ..training.precision import check_precision
     from ..training.pruning.choose import eligible_layers
 
@@ -78,6 +80,9 @@ def _try(recipe: Recipe) -> None:
         if train.method == "gpusq" and train.gpusq.feature:
             critical_layers(network, train.gpusq.critical)
     data = build_data(recipe.data)
+    require_metric(data, recipe.validation.metric)
+    judge_of(data)
+    check_methods(data, recipe.training)
     _try_generators(recipe, network, data)
     read = any(train.reads_labels and train.total_epochs for train in recipe.training)
     next(iter((checked if read else unlabelled)(data.train, "train")))
@@ -85,7 +90,9 @@ def _try(recipe: Recipe) -> None:
         next(iter(checked(getattr(data, name), name)))
     for phase in (phase for train in recipe.training for phase in train.phases or []):
         if phase.data:
-            next(iter(checked(build_data(phase.data).train, "train")))
+            other = build_data(phase.data)
+            require_metric(other, recipe.validation.metric)
+            next(iter(checked(other.train, "train")))
 
 
 def _try_generators(recipe: Recipe, network: nn.Module, data: Data) -> None:

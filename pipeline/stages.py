@@ -171,11 +171,11 @@ def validate(context: Context, engine: Stage) -> Stage:
         from ..engines.validate import validate_engine
 
         record = validate_engine(run / engine.folder, run / BUNDLE, config)
-        return {record.metric: record.value, "agreement": record.agreement.predictions}
+        return {record.metric: record.value, "agreement": record.agreement.score}
 
     name, folder = f"validate {engine.folder.split('/')[1]}", f"{engine.folder}/validate"
     inputs = context.inputs(engine.name, "export", validate=config.model_dump(mode="json"), twofour=_code())
-    return Stage(name, folder, inputs, work, lambda run: _listed(run, folder, "validation.json"))
+    return Stage(name, folder, inputs, work, lambda run: _validation_files(run, folder))
 
 
 def _code() -> dict[str, Any]:
@@ -198,6 +198,13 @@ def _engine_files(run: Path, folder: str) -> list[str]:
     from ..engines.records import ENGINE, read_engine
 
     return _listed(run, folder, ENGINE, *read_engine(run / folder).files)
+
+
+def _validation_files(run: Path, folder: str) -> list[str]:
+    from ..engines.records import SAMPLES, VALIDATION
+
+    pictures = [SAMPLES] if (run / folder / SAMPLES).is_file() else []
+    return _listed(run, folder, VALIDATION, *pictures)
 
 
 def _listed(_run: Path, folder: str, *names: str) -> list[str]:

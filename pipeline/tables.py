@@ -9,7 +9,9 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from ..common.agreement import in_words
 from ..common.bundle import Agreement
+from ..common.metric import DISTANCE, metric_in, written
 from ..engines.doctor import Finding, rows
 from ..engines.inspect import Inspection, layer_rows, more_rows
 from ..engines.records import Latency, ProfileRecord, Ratio, ValidationRecord
@@ -18,7 +20,7 @@ from .report.words import arm_name
 
 
 def show(summary: dict[str, Any]) -> None:
-    """Print accuracy per stage, then size, agreement and speed per engine, to standard output."""
+    """Print the metric per stage, then size, agreement and speed per engine, to standard output."""
     console = Console()
     console.print(_stages(summary))
     if summary.get("note"):
@@ -39,12 +41,17 @@ def profile_table(record: ProfileRecord) -> Table:
 def validation_table(record: ValidationRecord) -> Group:
     """The judgements, whose difference it is, at which batch, and where they part, layer by layer."""
     table = _pairs(f"{record.backend}: against {record.reference}")
-    table.add_row(record.metric, f"{_percent(record.value)} ({record.reference} {_percent(record.pytorch_value)})")
+    metric = record.metric
+    beside = f"({record.reference} {written(metric, record.pytorch_value)})"
+    table.add_row(metric, f"{written(metric, record.value)} {beside}")
     if record.dense_value is not None:
-        table.add_row(f"{record.metric} of the dense model", _percent(record.dense_value))
+        table.add_row(f"{metric} of the dense model", written(metric, record.dense_value))
+    if record.feature_distances and metric != DISTANCE:
+        distances = (f"{name} {written(DISTANCE, value)}" for name, value in record.feature_distances.items())
+        table.add_row(f"{DISTANCE} to real pictures", ", ".join(distances))
     noisy = f"{record.reference} under 1e-5 noise"
     for label, agreement in (("engine", record.agreement), (noisy, record.noise_floor)):
-        shown = f"{_percent(agreement.predictions)} same prediction, {_decibel(agreement.snr_db)}"
+        shown = f"{in_words(agreement)}, {_decibel(agreement.snr_db)}"
         table.add_row(f"{label}, {agreement.samples} samples", shown)
     for gate in record.gates:
         met = "met" if gate.met else "MISSED"
@@ -53,7 +60,7 @@ def validation_table(record: ValidationRecord) -> Group:
 
 
 def _runtimes(record: ValidationRecord) -> list[Table]:
-    table = _table("the same graph on several runtimes", "runtime", "against", ">same prediction", ">signal to noise")
+    table = _table("the same graph on several runtimes", "runtime", "against", _head(record), ">signal to noise")
     for row in record.runtimes:
         found = row.agreement
         figures = ("not run", row.reason or "") if found is None else _alike(found)
@@ -62,7 +69,7 @@ def _runtimes(record: ValidationRecord) -> list[Table]:
 
 
 def _batches(record: ValidationRecord) -> list[Table]:
-    heads = (">batch", ">same prediction", ">signal to noise", ">same as tuned batch", "")
+    heads = (">batch", _head(record), ">signal to noise", ">same as tuned batch", "")
     table = _table(f"over the range of batches, against {record.reference}", *heads)
     for row in record.batches:
         steady = "within roundings" if row.steady else "PARTS"
@@ -80,7 +87,18 @@ def _layers(record: ValidationRecord) -> list[Table]:
 
 
 def _alike(found: Agreement) -> tuple[str, str]:
-    return _percent(found.predictions), _decibel(found.snr_db)
+    return _score(found), _decibel(found.snr_db)
+
+
+def _head(record: ValidationRecord) -> str:
+    return ">same prediction" if record.agreement.ssim is None else ">SSIM, PSNR"
+
+
+def _score(found: Agreement) -> str:
+    """The share of equal predictions, or the likeness of pictures, where the column's head says which."""
+    if found.ssim is None:
+        return _percent(found.score)
+    return f"{found.ssim:.3f}, {_decibel(found.psnr_db)}"
 
 
 def inspection_table(found: Inspection) -> Group:
@@ -119,10 +137,11 @@ def _filled(title: str, heads: Sequence[str], lines: Iterable[Sequence[str]]) ->
 
 
 def _stages(summary: dict[str, Any]) -> Table:
-    table = _table(f"{summary['run']}: stages", "stage", ">accuracy", ">seconds", ">peak MiB")
-    for name, record in summary["stages"].items():
-        value = record["metrics"].get("accuracy")
-        shown = "" if value is None else _percent(value)
+    found = [metric_in(record["metrics"]) for record in summary["stages"].values()]
+    head = next((metric for metric in found if metric), "accuracy").replace("_", " ")
+    table = _table(f"{summary['run']}: stages", "stage", f">{head}", ">seconds", ">peak MiB")
+    for (name, record), metric in zip(summary["stages"].items(), found, strict=True):
+        shown = "" if metric is None else written(metric, record["metrics"][metric])
         table.add_row(name, shown, f"{record['seconds']:.1f}", f"{record['peak_memory_bytes'] / 2**20:.0f}")
     return table
 
@@ -135,9 +154,12 @@ def _engine(name: str, figures: dict[str, Any]) -> Table:
     table.add_row("layers that ran sparse", f"{figures['ran_sparse_layers']} of {figures['layers']}")
     table.add_row("size", f"{size / 1024:.0f} KiB{_against(size, fp32)}")
     if validation := figures.get("validation"):
-        agreement = validation["agreement"]
-        shown = f"{_percent(agreement['predictions'])} of {agreement['samples']}, {_decibel(agreement['snr_db'])}"
-        table.add_row(f"same prediction as {validation['reference']}", shown)
+        found = Agreement.model_validate(validation["agreement"])
+        label = f"same prediction as {validation['reference']}"
+        shown = f"{_score(found)} of {found.samples}, {_decibel(found.snr_db)}"
+        if found.ssim is not None:
+            label, shown = f"pictures beside {validation['reference']}'s", f"{in_words(found)}, {found.samples} samples"
+        table.add_row(label, shown)
     return table
 
 

@@ -89,6 +89,19 @@ def metric_of(data: Data) -> Metric:
     raise UserError(f"There is no metric called {name!r}.", where="data: metric", fix=f"Known: {', '.join(METRICS)}.")
 
 
+def require_metric(data: Data, asked: str) -> Metric:
+    """The data's metric, which must be the one that the recipe asks for.
+
+    Raises:
+        UserError: it is another one, or there is none of that name.
+    """
+    metric = metric_of(data)
+    if metric != asked:
+        raise UserError(f"The data is measured by {metric}.", where=f"validate.metric: {asked}",
+                        fix=f"Set `validate: {{metric: {metric}}}`, or choose other data.")
+    return metric
+
+
 def features_of(data: Data) -> Features | None:
     """The features that the data measures pictures in, if it names some."""
     found: Features | None = getattr(data, "features", None)
@@ -109,4 +122,4 @@ def judge_of(data: Data) -> Judge:
     return Images(metric, high - low, features_of(data))
 
 
-__all__ = ["Classes", "Images", "Judge", "features_of", "judge_of", "metric_of"]
+__all__ = ["Classes", "Images", "Judge", "features_of", "judge_of", "metric_of", "require_metric"]

@@ -21,12 +21,13 @@ from .gan.make import make_gan
 from .given import refuse_training
 from .gpusq.factors import FEATURES
 from .gpusq.make import make_objective
-from .judge import judge_of
+from .judge import judge_of, metric_of
 from .loaders import Data
 from .loop import Metrics, Phase, Plan, fit
 from .masks import fit_masks, pruned
 from .objective import Objective, Supervised, placed
 from .permutation import stage as permutation
+from .pictures import Reconstruction, check_methods
 from .precision import device
 from .pruning.choose import choose, described, eligible_layers, make_masker
 from .pruning.masker import Fixed, Masker
@@ -96,11 +97,12 @@ def train_stage(request: StageRequest, folder: Path) -> dict[str, float]:
     with files.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     data = build_data(request.data)
+    check_methods(data, [request.train])
     network = _network(request)
     if request.train.stage == "sparse":
         _permute(request, network, data, folder)
     masker, layers, extra = _pruning(request, network, data)
-    plan = _plan(request, masker, folder)
+    plan = _plan(request, masker, folder, data)
     metrics, history = fit(network, data, plan, folder)
     masks = {name: mask.cpu() for name, mask in masker.masks.items()}
     if request.train.stage == "sparse":
@@ -161,10 +163,10 @@ def _one_shot(network: nn.Module, data: Data, masks: dict[str, torch.Tensor]) ->
     return {f"one_shot_{name}": value}
 
 
-def _plan(request: StageRequest, masker: Masker, folder: Path) -> Plan:
+def _plan(request: StageRequest, masker: Masker, folder: Path, data: Data) -> Plan:
     train = request.train
     phases = [Phase(one.epochs, one.optimizer, build_data(one.data) if one.data else None) for one in _phases(train)]
-    objective = _objective(request, folder)
+    objective = _objective(request, folder, data)
     return Plan(train.stage, phases, request.seed, request.key, objective, masker, train.precision, train.average)
 
 
@@ -176,7 +178,7 @@ def _phases(train: TrainConfig) -> list[PhaseConfig]:
     return [PhaseConfig(epochs=train.epochs, optimizer=train.optimizer)]
 
 
-def _objective(request: StageRequest, folder: Path) -> Objective:
+def _objective(request: StageRequest, folder: Path, data: Data) -> Objective:
     train = request.train
     if train.method == "gan":
         return make_gan(train, None, request.teacher, request.seed)
@@ -188,6 +190,8 @@ def _objective(request: StageRequest, folder: Path) -> Objective:
         return make_gan(train, teacher, request.teacher, request.seed)
     if train.method == "gpusq":
         return make_objective(train, teacher, smoothing, request.teacher)
+    if metric_of(data) != "accuracy":
+        return Reconstruction(teacher, train.distill.weight if train.distill else 0.0)
     if train.distill is None or teacher is None:
         return Supervised(smoothing)
     return Supervised(smoothing, Distiller(teacher, train.distill.weight, train.distill.temperature))

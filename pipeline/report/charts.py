@@ -1,4 +1,4 @@
-"""The charts about the stages: accuracy, time, training curves."""
+"""The charts about the stages: time, training curves."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from functools import partial
 
 from markupsafe import Markup
 
+from ...common.metric import ACCURACY, DISTANCE
 from .collect import Engine, Epoch, Run, Stage
 from .plot import Series, lines
-from .rows import Mark, Row, Rule, chart, figure, legend
+from .rows import Mark, Row, chart, figure, legend
 from .scale import Scale, linear
-from .words import SPACE, count, duration, metric_name, number, percent, plain, points, size
+from .words import SPACE, duration, metric_name, number, plain, size
 
 _TITLES = {
     "dense": "Dense",
@@ -20,16 +21,7 @@ _TITLES = {
     "qat": "INT8, fine-tuned (QAT)",
     "export": "Export",
 }
-_PRUNED = "2:4, before retraining"  # often so low that it would squeeze the rest into one dot
 _BACKENDS = {"onnxruntime": "ONNX Runtime", "tensorrt": "TensorRT"}
-
-
-def _tick(share: float) -> str:
-    return f"{100 * share:g}{SPACE}%"
-
-
-def _points(drop: float) -> str:
-    return f"{100 * drop:g} point" + ("" if drop == 0.01 else "s")
 
 
 def title(stage: Stage) -> str:
@@ -41,62 +33,6 @@ def engine_title(engine: Engine) -> str:
     """An engine as people call it: `ONNX Runtime on CPU`."""
     backend, device = engine.record.backend, engine.record.device
     return f"{_BACKENDS.get(backend, backend)} on {'CPU' if device == 'cpu' else device}"
-
-
-def accuracy(run: Run) -> Markup | None:
-    """The task metric from the dense model, or the given file, to the engine; the axis need not begin at zero."""
-    steps = _accuracy_steps(run)
-    if not steps:
-        return None
-    first, whole = _start(run)
-    dense = next((value for name, value, *_ in steps if name == first), None)
-    drop = max((e.validation.options.max_drop or 0 for e in run.engines if e.validation), default=0)
-    kept = [value for name, value, *_ in steps if name != _PRUNED]
-    scale = linear([*kept, *([dense - max(drop, 0.01)] if dense is not None else [])], _tick, most=1.0)
-    rules = [] if dense is None else [Rule(dense, whole, "accent")]
-    if dense is not None and drop:
-        rules.append(Rule(dense - drop, f"allowed by the recipe ({_points(drop)})", "quiet", dense))
-    rows = [_accuracy_row(*step, first, dense, scale) for step in steps]
-    entries = [("point fp32", "FP32"), ("point int8", "INT8")]
-    note = "On the validation set; an engine on the samples of its bundle."
-    note = f"{note if first == 'Dense' else 'On the samples of the bundle.'} The axis does not begin at zero."
-    metric = metric_name(run.manifest.metric) if run.manifest else "accuracy"
-    title = f"{metric.capitalize()}, stage by stage"
-    return chart(title, rows, scale, note=note, rules=rules, entries=entries)
-
-
-def _start(run: Run) -> tuple[str, str]:
-    """The first row, and what the others are compared with: the dense model, or the file that came quantized."""
-    source = run.manifest.source if run.manifest else None
-    return ("Dense", "the dense model") if source is None else (f"INT8, {source.file}", source.file)
-
-
-def _accuracy_steps(run: Run) -> list[tuple[str, float, str | None, bool]]:
-    steps: list[tuple[str, float | None, str | None, bool]] = []
-    if run.manifest and run.manifest.source:
-        steps.append((_start(run)[0], run.manifest.eval_metric, "as it was given", False))
-    for stage in run.stages:
-        if stage.name == "sparse":
-            steps.append((_PRUNED, stage.metrics.one_shot_accuracy if stage.metrics else None, None, stage.stale))
-        if stage.metrics is not None:
-            steps.append((title(stage), stage.metrics.accuracy, None, stage.stale))
-    for engine in run.engines:
-        if engine.validation is not None:
-            detail = f"on {count(engine.validation.samples, 'sample')}"
-            steps.append((f"Engine, {engine_title(engine)}", engine.validation.value, detail, bool(engine.stale)))
-    return [(name, value, detail, stale) for name, value, detail, stale in steps if value is not None]
-
-
-def _accuracy_row(
-    name: str, value: float, detail: str | None, stale: bool, first: str, dense: float | None, scale: Scale
-) -> Row:
-    beyond = value < scale.low
-    change = None if dense is None or name == first else points(value - dense)
-    change = "outdated: not of this dense model" if stale else change
-    change = "off the axis, to the left" if beyond else change
-    tone = "int8" if name.startswith(("INT8", "Engine")) else "fp32"
-    detail = ", ".join(part for part in (change, detail) if part) or None
-    return Row(name, percent(value), [Mark("ring" if beyond else "dot", tone, value)], detail=detail)
 
 
 def time_spent(run: Run) -> Markup | None:
@@ -119,17 +55,29 @@ def time_spent(run: Run) -> Markup | None:
 
 
 def curves(run: Run) -> list[Markup]:
-    """For each training stage that recorded its epochs: accuracy, and the losses."""
+    """For each training stage that recorded its epochs: the metric, and the losses."""
     found = []
     for stage in run.stages:
         history = [epoch for epoch in stage.metrics.history if epoch.epoch > 0] if stage.metrics else []
-        found += [_accuracy_curve(stage, history), _loss_curve(stage, history)] if history else []
+        found += [_metric_curve(stage, history), _loss_curve(stage, history)] if history else []
     return [item for item in found if item is not None]
 
 
-def _accuracy_curve(stage: Stage, history: Sequence[Epoch]) -> Markup | None:
-    series = [Series("validation", "accent", _over(history, lambda epoch: epoch.accuracy))]
-    return _curve(f"{title(stage)}: accuracy by epoch", series, partial(linear, text=_tick, most=1.0))
+def _metric_curve(stage: Stage, history: Sequence[Epoch]) -> Markup | None:
+    metric = next((epoch.metric for epoch in history if epoch.metric), ACCURACY)
+    series = [Series("validation", "accent", _over(history, lambda epoch: epoch.value))]
+    return _curve(f"{title(stage)}: {metric_name(metric)} by epoch", series, axis_of(metric))
+
+
+def axis_of(metric: str) -> Callable[[list[float]], Scale]:
+    """What makes the axis of a metric: in per cent, as it is, or from zero on."""
+    if metric == DISTANCE:
+        return partial(linear, zero=True)
+    return partial(linear, text=plain if metric == "ssim" else _tick, most=1.0)
+
+
+def _tick(share: float) -> str:
+    return f"{100 * share:g}{SPACE}%"
 
 
 def _loss_curve(stage: Stage, history: Sequence[Epoch]) -> Markup | None:
@@ -162,4 +110,4 @@ def _epochs(epochs: Sequence[float]) -> Scale:
     return Scale(first, last if last > first else first + 1, ticks, lambda tick: f"{tick:g}")
 
 
-__all__ = ["accuracy", "curves", "engine_title", "time_spent", "title"]
+__all__ = ["axis_of", "curves", "engine_title", "time_spent", "title"]

@@ -6,17 +6,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
-from ...common.bundle import Layer, Manifest, Range
+from ...common.bundle import PICTURES, Layer, Manifest, Range
 from ...common.errors import UserError
-from ...common.files import read_json, sha256
-from ...engines.records import EngineRecord, ProfileRecord, ValidationRecord
+from ...common.files import load_npz, read_json, sha256
+from ...common.metric import ACCURACY, metric_in
+from ...engines.records import SAMPLES, EngineRecord, ProfileRecord, ValidationRecord
 from ..compression import Compression, counted, sizes
 from .chain import outdated, planned
 
 _T = TypeVar("_T")
+Array = np.ndarray[Any, Any]
 _BUNDLE = "bundle/bundle.json"
 _OTHER_BUNDLE = (
     "This engine was built from another bundle than the one that lies in this run now. Its figures are those of the "
@@ -51,26 +54,41 @@ class Summary(_Lenient):
     skipped: dict[str, str] = {}
 
 
-class Epoch(_Lenient):
-    """One pass over the training set; the losses and the accuracy after it."""
+class _Measured(_Lenient):
+    """What was measured on the validation set.
+
+    Attributes:
+        metric: the name that the file has it under.
+        value: the task's metric.
+        loss: the loss, where there is one.
+        one_shot: the metric right after pruning, before any retraining (`sparse` only).
+    """
+
+    metric: str | None = None
+    value: float | None = None
+    loss: float | None = None
+    one_shot: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_its_name(cls, content: Any) -> Any:
+        name = metric_in(content) if isinstance(content, dict) else None
+        if name is None:
+            return content
+        return {**content, "metric": name, "value": content[name], "one_shot": content.get(f"one_shot_{name}")}
+
+
+class Epoch(_Measured):
+    """One pass over the training set; the losses and the metric after it."""
 
     epoch: float
     train_loss: float | None = None
-    loss: float | None = None
-    accuracy: float | None = None
     lr: float | None = None
 
 
-class Metrics(_Lenient):
-    """A `metrics.json`: the network on the whole validation set, at the end and after each epoch.
+class Metrics(_Measured):
+    """A `metrics.json`: the network on the whole validation set, at the end and after each epoch."""
 
-    Attributes:
-        one_shot_accuracy: right after pruning, before any retraining (`sparse` only).
-    """
-
-    accuracy: float | None = None
-    loss: float | None = None
-    one_shot_accuracy: float | None = None
     history: list[Epoch] = []
 
 
@@ -96,6 +114,7 @@ class Engine:
 
     Attributes:
         stale: why its figures don't belong to the rest of the run; empty where they do.
+        pictures: what it answered to the samples of the bundle's pictures; None where it makes none.
     """
 
     folder: str
@@ -103,6 +122,7 @@ class Engine:
     profile: ProfileRecord | None = None
     validation: ValidationRecord | None = None
     stale: str = ""
+    pictures: Array | None = None
 
 
 @dataclass
@@ -118,6 +138,7 @@ class Run:
         ranges: of the network that was exported, or of the last calibrated one.
         absent: backends of the recipe that have no engine here, and why.
         compression: what it saves, on paper and in files; None where nothing is quantized yet.
+        pictures: of a network that makes some, a few by what they are (`input`, `targets`, `dense`, `pytorch`).
         problems: files that are there and could not be read.
     """
 
@@ -131,7 +152,14 @@ class Run:
     engines: list[Engine] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
     compression: Compression | None = None
+    pictures: dict[str, Array] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def metric(self) -> str:
+        """The task's metric, by name."""
+        named = (stage.metrics.metric for stage in self.stages if stage.metrics and stage.metrics.metric)
+        return self.manifest.metric if self.manifest else next(named, ACCURACY)
 
     def metrics(self, stage: str) -> Metrics | None:
         """The metrics of a stage by name, or None."""
@@ -155,6 +183,19 @@ class _Reader:
             self.problems.append(f"{name} could not be read: {_reason(error)}")
             return None
         return found
+
+    def arrays(self, name: str, digest: str | None = None) -> dict[str, Array]:
+        """The arrays of a file by name; none where it is missing, damaged, or another than the one of that hash."""
+        path = self.folder / name
+        if not path.is_file():
+            return {}
+        try:
+            if digest is not None and sha256(path) != digest:
+                raise UserError("It is not the file that the bundle lists.")
+            return load_npz(path)
+        except (UserError, OSError) as error:
+            self.problems.append(f"{name} could not be read: {_reason(error)}")
+            return {}
 
 
 def _reason(error: Exception) -> str:
@@ -184,10 +225,16 @@ def collect(folder: Path) -> Run:
     run.engines = _engines(reader, any(stage.name == "export" and stage.stale for stage in run.stages))
     run.layers = (run.manifest.layers if run.manifest else None) or _first(reader, plan, "layers.json", list[Layer])
     run.ranges = (run.manifest.ranges if run.manifest else None) or _first(reader, plan, "ranges.json", list[Range])
+    run.pictures = _pictures(reader, run)
     run.absent = _absent(reader, recipe, run.engines)
     run.compression = _compression(folder, run)
     run.problems = reader.problems
     return run
+
+
+def _pictures(reader: _Reader, run: Run) -> dict[str, Array]:
+    digest = run.manifest.files.get(PICTURES) if run.manifest else None
+    return reader.arrays(f"bundle/{PICTURES}", digest) if digest else {}
 
 
 def _compression(folder: Path, run: Run) -> Compression | None:
@@ -239,7 +286,8 @@ def _engines(reader: _Reader, old_bundle: bool) -> list[Engine]:
             profile = reader.read(f"{folder}/profile/profile.json", ProfileRecord)
             validation = reader.read(f"{folder}/validate/validation.json", ValidationRecord)
             stale = _other_bundle(reader.folder, record) or (_OLD_BUNDLE if old_bundle else "")
-            found.append(Engine(folder, record, profile, validation, stale))
+            pictures = reader.arrays(f"{folder}/validate/{SAMPLES}").get("pictures") if validation else None
+            found.append(Engine(folder, record, profile, validation, stale, pictures))
     return found
 
 
@@ -267,4 +315,4 @@ def _absent(reader: _Reader, recipe: dict[str, Any], engines: list[Engine]) -> d
     return {name: summary.skipped.get(name, stopped) for name in missing if engines or name in summary.skipped}
 
 
-__all__ = ["Cost", "Engine", "Epoch", "Metrics", "Run", "Stage", "collect"]
+__all__ = ["Array", "Cost", "Engine", "Epoch", "Metrics", "Run", "Stage", "collect"]

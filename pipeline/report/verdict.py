@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...common.metric import DISTANCE, PICTURES, loss_of
 from ...engines.records import Gate, ValidationRecord
 from ..teaching import ACCURACY_ONLY
 from .card import Card, Tone
@@ -9,7 +10,9 @@ from .chain import measured_only
 from .collect import Engine, Run
 from .layers import LayerView, share
 from .speed import speed_cards
-from .words import DASH, count, decibels, metric_name, percent, points, size, times
+from .words import DASH, change, count, decibels, metric_name, metric_value, percent, plain, size, times
+
+_QUESTIONS: dict[str, str] = {"accuracy": "Is the accuracy kept?", **dict.fromkeys(PICTURES, "Is the picture kept?")}
 
 
 def gates(engine: Engine) -> list[Gate]:
@@ -49,22 +52,25 @@ def cards(engine: Engine, layers: list[LayerView]) -> list[Card]:
 
 
 def _accuracy(record: ValidationRecord | None) -> Card:
-    question = "Is the accuracy kept?" if record is None or record.metric == "accuracy" else "Are the predictions kept?"
+    question = _QUESTIONS.get(record.metric if record else "accuracy", "Are the predictions kept?")
     if record is None:
         return Card(question, DASH, "not measured", "none", ("This engine has not been validated.",))
-    name, samples = metric_name(record.metric), count(record.samples, "sample")
-    sampled = f"{name} on {samples}; one sample is {100 / record.samples:.2f} points"
+    metric, samples = record.metric, count(record.samples, "sample")
+    grain = "" if metric in PICTURES else f"; one sample is {100 / record.samples:.2f} points"
+    grain = " to real pictures; less is better" if metric == DISTANCE else grain
+    sampled, shown = f"{metric_name(metric)} on {samples}{grain}", metric_value(metric, record.value)
     whole = record.pytorch_value if record.foreign and record.dense_value is None else record.dense_value
     if whole is None:
-        return Card(question, percent(record.value), "no dense model", "none", (sampled, "none to compare with"))
-    drop = whole - record.value
-    against = f"{points(-drop)} against {record.reference if record.foreign else 'the dense model'}: {percent(whole)}"
+        return Card(question, shown, "no dense model", "none", (sampled, "none to compare with"))
+    drop, beside = loss_of(metric, whole, record.value), record.reference if record.foreign else "the dense model"
+    against = f"{change(metric, whole, record.value)} against {beside}: {metric_value(metric, whole)}"
     limit = record.options.max_drop
     if limit is None:
-        return Card(question, percent(record.value), "no gate", "none", (against, sampled))
+        return Card(question, shown, "no gate", "none", (against, sampled))
     word, tone = _met(drop <= limit + 1e-9, "kept", "lost")
-    against += f"; a loss of {100 * limit:g} is allowed"
-    return Card(question, percent(record.value), word, tone, (against, sampled))
+    allowed: dict[str, str] = {"ssim": f"a loss of {plain(limit)}", DISTANCE: f"a rise of {plain(100 * limit)} %"}
+    against += f"; {allowed.get(metric, f'a loss of {100 * limit:g}')} is allowed"
+    return Card(question, shown, word, tone, (against, sampled))
 
 
 def _met(met: bool, yes: str, no: str) -> tuple[str, Tone]:
@@ -76,15 +82,18 @@ def _agreement(record: ValidationRecord | None) -> Card:
     if record is None:
         return Card(question, DASH, "not measured", "none", ("This engine has not been validated.",))
     found, floor, least = record.agreement, record.noise_floor, record.options.min_agreement
+    what = "same class" if found.ssim is None else f"SSIM, PSNR {decibels(found.psnr_db)},"
+    shown, floors = (percent(one.score) if one.ssim is None else metric_value("ssim", one.ssim)
+                     for one in (found, floor))
     lines = (
-        f"same class on {count(found.samples, 'sample')}, signal to noise {decibels(found.snr_db)}",
-        f"under noise of 1e-5 {record.reference} against itself: {percent(floor.predictions)}, {decibels(floor.snr_db)}"
+        f"{what} on {count(found.samples, 'sample')}, signal to noise {decibels(found.snr_db)}",
+        f"under noise of 1e-5 {record.reference} against itself: {floors}, {decibels(floor.snr_db)}"
         + (" (the noise vanished in rounding: no floor)" if floor.snr_db is None else ""),
     )
     if least is None:
-        return Card(question, percent(found.predictions), "no gate", "none", lines)
-    word, tone = _met(found.predictions >= least, "agrees", "differs")
-    return Card(question, percent(found.predictions), word, tone, lines)
+        return Card(question, shown, "no gate", "none", lines)
+    word, tone = _met(found.score >= least, "agrees", "differs")
+    return Card(question, shown, word, tone, lines)
 
 
 def _size(engine: Engine) -> Card:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from ...common.bundle import Agreement
+
 SPACE, MINUS, TIMES, DASH = "\u00a0", "\u2212", "\u00d7", "\u2013"
 
 
@@ -89,7 +91,36 @@ def arm_name(arm: str) -> str:
 
 def metric_name(metric: str) -> str:
     """A metric as people write it: `agreement_with_source` is agreement with the file."""
-    return "agreement with the file" if metric == "agreement_with_source" else metric.replace("_", " ")
+    known = {"agreement_with_source": "agreement with the file", "ssim": "SSIM"}
+    return known.get(metric) or metric.replace("_", " ")
+
+
+def metric_value(metric: str, value: float) -> str:
+    """A value of a metric: a share in per cent, `0.987` of SSIM, `3.21` of a distance."""
+    if metric == "feature_distance":
+        return number(value)
+    return f"{value:.3f}".replace("-", MINUS) if metric == "ssim" else percent(value)
+
+
+def change(metric: str, whole: float, value: float) -> str:
+    """What became of `whole`: signed points, signed SSIM, or of a distance the signed share that it rose by."""
+    apart = value - whole
+    sign = "+" if apart > 0 else MINUS if apart < 0 else "\u00b1"
+    if metric == "feature_distance":
+        return f"{sign}{abs(100 * apart) / max(whole, 1e-12):.1f}{SPACE}%"
+    return f"{sign}{abs(apart):.3f}" if metric == "ssim" else points(apart)
+
+
+def likeness(found: Agreement) -> str:
+    """The share of equal predictions, or `0.983, 31.2 dB` (SSIM and PSNR) of pictures."""
+    if found.ssim is None:
+        return percent(found.score)
+    return f"{metric_value('ssim', found.ssim)}, {decibels(found.psnr_db)}"
+
+
+def sentence(text: str) -> str:
+    """With a capital at the beginning, and the rest as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def count(value: int, noun: str) -> str:
@@ -103,16 +134,20 @@ __all__ = [
     "SPACE",
     "TIMES",
     "arm_name",
+    "change",
     "count",
     "decibels",
     "duration",
+    "likeness",
     "metric_name",
+    "metric_value",
     "milliseconds",
     "moment",
     "number",
     "percent",
     "plain",
     "points",
+    "sentence",
     "size",
     "times",
 ]

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ...common.files import write_text
 from ...engines.options import arguments
-from . import charts, engine_charts, speed, verdict, weight_charts, words
+from . import charts, engine_charts, metric_chart, pictures, speed, verdict, weight_charts, words
 from .chain import measured_only, planned
 from .collect import Engine, Run, collect
 from .layers import layer_views
@@ -58,7 +58,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        charts=charts, engine_charts=engine_charts, speed=speed, verdict=verdict, weight_charts=weight_charts
+        charts=charts, engine_charts=engine_charts, metric_chart=metric_chart, pictures=pictures, speed=speed,
+        verdict=verdict, weight_charts=weight_charts, metric_value=words.metric_value,
     )
     environment.filters.update({name: getattr(words, name) for name in words.__all__ if name.islower()})
     return environment

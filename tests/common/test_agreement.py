@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twofour.common.agreement import agreement, predictions, snr_db
+from twofour.common.agreement import agreement, in_words, predictions, snr_db
 from twofour.common.errors import UserError
+from twofour.common.images import ssim
 
 
 def test_equal_answers_have_no_ratio_and_agree() -> None:
@@ -59,3 +60,14 @@ def test_a_missing_or_misshapen_output_is_named() -> None:
         agreement({}, {})
     with pytest.raises(UserError, match="no sample"):
         agreement({"y": np.ones((0, 2))}, {"y": np.ones((0, 2))})
+
+
+def test_pictures_are_alike_by_their_structure_and_have_no_class() -> None:
+    a = np.random.default_rng(0).uniform(size=(3, 1, 12, 12))
+    found = agreement({"y": a}, {"y": a + 0.1}, 1.0)
+    assert (found.predictions, found.samples) == (None, 3)
+    assert found.score == found.ssim == pytest.approx(ssim(a, a + 0.1, 1.0).mean())
+    assert found.psnr_db == pytest.approx(20)
+    assert in_words(found) == f"SSIM {found.ssim:.3f}, PSNR 20.0 dB"
+    assert in_words(agreement({"y": a}, {"y": a}, 1.0)) == "SSIM 1.000, bit for bit"
+    assert in_words(agreement({"y": a}, {"y": a})) == "100.00 % same prediction"

@@ -14,9 +14,9 @@ def agreement(predictions, snr_db=40.0):
 
 def shown(**parts):
     record = ValidationRecord(
-        backend="tensorrt", options=ValidateConfig(), agreement=agreement(1), noise_floor=agreement(1),
-        metric="accuracy", samples=150, value=0.9, pytorch_value=0.9, dense_value=None, gates=[],
-        **{"layers": [], **parts},
+        backend="tensorrt", options=ValidateConfig(), samples=150, gates=[],
+        **{"layers": [], "agreement": agreement(1), "noise_floor": agreement(1), "metric": "accuracy", "value": 0.9,
+           "pytorch_value": 0.9, "dense_value": None, **parts},
     )
     console = Console(width=160, file=None, record=True, quiet=False)
     with console.capture() as capture:
@@ -58,3 +58,17 @@ def test_a_layer_that_could_not_be_fed_alone_shows_no_figure_for_it():
     assert rows[0].count("bit for bit") == 0
     assert "12.0 dB" in rows[0]
     assert rows[1].count("bit for bit") == 2
+
+
+def test_pictures_are_said_by_their_likeness():
+    alike = Agreement(snr_db=40.0, samples=64, ssim=0.9834, psnr_db=31.24)
+    text = shown(
+        agreement=alike, noise_floor=alike, metric="ssim", value=0.95123, pytorch_value=0.952, dense_value=0.96,
+        feature_distances={"engine": 3.214, "pytorch": 3.2},
+        runtimes=[RuntimeAgreement(name="ONNX Runtime, model.onnx", against="PyTorch", agreement=alike)],
+    )
+    for said in ("0.951 (PyTorch 0.952)", "SSIM 0.983, PSNR 31.2 dB, 40.0 dB", "engine 3.21, pytorch 3.2",
+                 "0.983, 31.2 dB"):
+        assert said in text
+    assert "prediction" not in text
+    assert "%" not in text

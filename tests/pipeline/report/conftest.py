@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from twofour.common.bundle import Agreement, Layer, Manifest, Range, Tensor
-from twofour.common.files import sha256
+from twofour.common.files import save_npz, sha256
 from twofour.common.machine import describe, versions
 from twofour.engines.config import OnnxRuntimeConfig, ProfileConfig, ValidateConfig
 from twofour.engines.records import (
@@ -284,3 +284,51 @@ def hostile(tmp_path: Path) -> Path:
     dump(folder / "validate/validation.json", validation_record(0.9, last=evil * 3))
     (folder / "profile/profile.json").write_text("{")
     return run
+
+
+def _in_pictures(run: Path, metric: str, values: dict[str, float]) -> None:
+    """Turns what was measured as accuracy into the metric of pictures."""
+    for name, value in values.items():
+        path = run / name / "metrics.json"
+        content = json.loads(path.read_text())
+        history = [{"epoch": row["epoch"], metric: value, "lr": 0.1} for row in content["history"]]
+        one_shot = {f"one_shot_{metric}": 3 * value} if name == "sparse" else {}
+        dump(path, {metric: value, "feature_distance": value, **one_shot, "history": history})
+
+
+def paint(run: Path, metric: str) -> Path:
+    """The same run of a network that makes pictures; the engine's fifth picture is spoilt."""
+    value, dense = (0.9512, 0.9634) if metric == "ssim" else (3.214, 2.987)
+    _in_pictures(run, metric, {"dense": dense, "sparse": value, "calibrate": value, "qat": value})
+    draw = np.random.default_rng(0)
+    made = draw.uniform(-1, 1, (8, 1, 12, 12)).astype(np.float32)
+    held = {"targets": made, "dense": made * 0.9, "pytorch": made * 0.8}
+    save_npz(run / "bundle/pictures.npz", held | ({"input": -made} if metric == "ssim" else {}))
+    path = run / "bundle/bundle.json"
+    manifest = Manifest.model_validate(json.loads(path.read_text()))
+    listed = {"pictures.npz": sha256(run / "bundle/pictures.npz")}
+    dump(path, manifest.model_copy(update={"files": listed, "metric": metric, "span": (-1.0, 1.0)}))
+    folder = engine(run)
+    engine_pictures = held["pytorch"].copy()
+    engine_pictures[4] = np.nan
+    save_npz(folder / "validate/samples.npz", {"pictures": engine_pictures})
+    alike = Agreement(snr_db=44.1, samples=256, ssim=0.9967, psnr_db=38.2)
+    record = validation_record().model_copy(update={
+        "metric": metric, "value": value, "pytorch_value": value, "dense_value": dense, "agreement": alike,
+        "noise_floor": alike, "options": ValidateConfig(metric=metric, max_drop=0.1),
+        "feature_distances": {"engine": 3.214, "pytorch": 3.2, "dense": 2.987},
+    })
+    dump(folder / "validate/validation.json", record)
+    return run
+
+
+@pytest.fixture
+def painted(finished: Path) -> Path:
+    """A run of a network that makes pictures, in pairs."""
+    return paint(finished, "ssim")
+
+
+@pytest.fixture
+def unpaired(finished: Path) -> Path:
+    """A run of a network that makes pictures of noise."""
+    return paint(finished, "feature_distance")

@@ -74,6 +74,7 @@ def overflow(page):
 
 VISITS = [(kind, PHONE, "light") for kind in ("finished", "stopped", "hostile")] + [
     ("finished", PHONE, "dark"), ("finished", DESK, "light"), ("finished", DESK, "dark"), ("hostile", DESK, "light"),
+    ("painted", PHONE, "light"), ("painted", DESK, "dark"), ("unpaired", PHONE, "dark"),
 ]
 
 
@@ -85,8 +86,9 @@ def test_the_report_opens_cleanly(kind, width, scheme, visit, request, tmp_path)
     page.eval_on_selector_all("details", "items => items.forEach(item => { item.open = true; })")
     assert overflow(page) == []
     assert page.wrong == []
-    assert page.asked == [path.as_uri()]
+    assert [address for address in page.asked if not address.startswith("data:")] == [path.as_uri()]
     assert page.title() == f"{path.parent.name} \u00b7 twofour report" or kind == "hostile"
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert page.title() != "owned"
     for name in SECTIONS:
         assert page.locator(f"#{name}").is_visible()
@@ -105,9 +107,10 @@ def test_labels_of_an_axis_do_not_touch(finished, visit):
     assert touching == []
 
 
-def test_text_is_large_and_dark_enough_to_read(finished, visit):
+@pytest.mark.parametrize("kind", ["finished", "painted"])
+def test_text_is_large_and_dark_enough_to_read(kind, visit, request):
     for scheme in ("light", "dark"):
-        page = visit(write_report(finished), PHONE, scheme)
+        page = visit(write_report(request.getfixturevalue(kind)), PHONE, scheme)
         small = page.evaluate(
             """() => [...document.body.querySelectorAll('*')]
                 .filter(item => [...item.childNodes].some(node => node.nodeType === 3 && node.textContent.trim()))
@@ -153,3 +156,21 @@ def test_it_prints_with_every_table_open(finished, visit, tmp_path):
     assert page.locator("nav").is_hidden()
     page.pdf(path=tmp_path / "report.pdf")
     assert (tmp_path / "report.pdf").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_a_sample_is_in_line_through_all_networks(width, painted, visit):
+    page = visit(write_report(painted), width)
+    boxes = page.evaluate(
+        """() => [...document.querySelectorAll('.pictures img')].map(image => {
+            const box = image.getBoundingClientRect();
+            return [image.alt, Math.round(box.left), Math.round(box.top), box.width]; })"""
+    )
+    assert len(boxes) == 5 * 8
+    along = 2 if width == PHONE else 1
+    places = {}
+    for row in boxes:
+        places.setdefault(row[0].split(":")[0], set()).add(row[along])
+    assert all(len(found) == 1 for found in places.values())
+    assert len(set.union(*places.values())) == 8
+    assert min(row[3] for row in boxes) >= 40

@@ -3,7 +3,7 @@ import re
 import numpy as np
 
 from twofour.common.bundle import Range
-from twofour.pipeline.report import charts, engine_charts, plot, weight_charts
+from twofour.pipeline.report import charts, engine_charts, metric_chart, plot, weight_charts
 from twofour.pipeline.report.collect import collect
 from twofour.pipeline.report.layers import layer_views
 from twofour.pipeline.report.markup import tag
@@ -20,7 +20,7 @@ def test_elements_escape_what_they_are_given():
 
 
 def test_accuracy_goes_from_the_dense_model_to_the_engine(finished):
-    markup = charts.accuracy(collect(finished))
+    markup = metric_chart.measured(collect(finished))
     assert names(markup) == [
         "Dense", "2:4, before retraining", "2:4, retrained", "INT8, calibrated", "INT8, fine-tuned (QAT)",
         "Engine, ONNX Runtime on CPU",
@@ -41,7 +41,7 @@ def test_a_run_of_nothing_has_no_charts(stopped):
     assert weight_charts.weights_by_kind([]) is None
     assert weight_charts.ranges("Activations", run.ranges) is None
     run.stages = []
-    assert charts.accuracy(run) is None
+    assert metric_chart.measured(run) is None
     assert charts.time_spent(run) is None
 
 
@@ -94,7 +94,7 @@ def test_ranges_of_zero_and_of_many_channels_are_drawn():
 
 def test_no_position_leaves_its_track(finished):
     run = collect(finished)
-    found = [charts.accuracy(run), charts.time_spent(run), engine_charts.speedups(run.engines[0].profile)]
+    found = [metric_chart.measured(run), charts.time_spent(run), engine_charts.speedups(run.engines[0].profile)]
     positions = [float(value) for markup in found for value in re.findall(r"left:([0-9.-]+)%", markup)]
     assert positions
     assert np.all((np.array(positions) >= 0) & (np.array(positions) <= 100))

@@ -16,7 +16,7 @@ def test_a_finished_run_is_read_whole(finished):
         "validate onnxruntime-cpu",
     ]
     assert all(stage.cost is not None for stage in run.stages)
-    assert run.metrics("dense").accuracy == 0.9889
+    assert run.metrics("dense").value == 0.9889
     assert len(run.metrics("sparse").history) == 6
     assert len(run.layers) == 20
     assert len(run.ranges) == 40
