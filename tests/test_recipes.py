@@ -32,7 +32,7 @@ def test_the_generator_s_recipe_trains_in_fewer_epochs_too(twofour, tmp_path):
     assert twofour("train", RECIPES / "digits-gan.yaml", "--out", run, "--quiet", *fewer) == 0
     dense, sparse, qat = (json.loads((run / stage / "metrics.json").read_text())["ssim"]
                           for stage in ("dense", "sparse", "qat"))
-    assert dense > 0.7
+    assert dense > 0.6
     assert min(sparse, qat) > dense - 0.05
 
 
