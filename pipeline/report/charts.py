@@ -12,7 +12,7 @@ from .collect import Engine, Epoch, Run, Stage
 from .plot import Series, lines
 from .rows import Mark, Row, chart, figure, legend
 from .scale import Scale, linear
-from .words import SPACE, duration, metric_name, number, plain, size
+from .words import MINUS, SPACE, duration, metric_name, number, plain, size
 
 _TITLES = {
     "dense": "Dense",
@@ -73,7 +73,11 @@ def axis_of(metric: str) -> Callable[[list[float]], Scale]:
     """What makes the axis of a metric: in per cent, as it is, or from zero on."""
     if metric == DISTANCE:
         return partial(linear, zero=True)
-    return partial(linear, text=plain if metric == "ssim" else _tick, most=1.0)
+    return partial(linear, text=_plain_tick if metric == "ssim" else _tick, most=1.0)
+
+
+def _plain_tick(value: float) -> str:
+    return f"{value:g}".replace("-", MINUS)
 
 
 def _tick(share: float) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from twofour.common.files import save_npz
 from twofour.pipeline.report import metric_chart, pictures, verdict
+from twofour.pipeline.report.charts import axis_of
 from twofour.pipeline.report.collect import collect
 from twofour.pipeline.report.layers import layer_views
 from twofour.pipeline.report.png import data_address
@@ -118,3 +119,15 @@ def test_the_metric_is_read_under_its_own_name(painted):
     content = json.loads((painted / "sparse/metrics.json").read_text())
     assert (found.metric, found.value, found.one_shot) == ("ssim", content["ssim"], content["one_shot_ssim"])
     assert found.history[0].value == content["history"][0]["ssim"]
+
+
+def test_ticks_that_are_near_each_other_are_told_apart():
+    scale = axis_of("ssim")([0.72782, 0.72791])
+    assert len({scale.text(tick) for tick in scale.ticks}) == len(scale.ticks) > 2
+
+
+def test_a_dense_value_says_which_samples_it_is_of(painted):
+    run = collect(painted)
+    assert "the whole validation set</td>" in render(run)
+    run.manifest = run.manifest.model_copy(update={"dense_eval_metric": 0.96})
+    assert "the whole validation set</td>" not in render(run)
