@@ -83,9 +83,11 @@ def values(rows: list[Row], arm: str, key: str = "accuracy") -> dict[int, float]
     return {row["seed"]: row[key] for row in rows if row["arm"] == arm and row.get(key) is not None}
 
 
-def differences(rows: list[Row], better: str, than: str, than_key: str = "accuracy") -> list[float]:
+def differences(
+    rows: list[Row], better: str, than: str, than_key: str = "accuracy", key: str = "accuracy"
+) -> list[float]:
     """Of every seed that has both arms."""
-    first, second = values(rows, better), values(rows, than, than_key)
+    first, second = values(rows, better, key), values(rows, than, than_key)
     return [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
 
 
