@@ -5,7 +5,7 @@ import torch
 
 from twofour.calibrate.config import CalibrateConfig
 from twofour.common.errors import UserError
-from twofour.training import loop, stage
+from twofour.training import loop, plan
 from twofour.training.calibration import calibration_stage
 from twofour.training.config import DataConfig, GpusqConfig, ModelConfig, OptimizerConfig, TrainConfig
 from twofour.training.factory import build_data
@@ -160,7 +160,7 @@ def test_where_channels_are_permuted_the_teacher_has_the_students_order(tmp_path
     def see(_train, teacher, *_):
         raise Seen(teacher)
 
-    monkeypatch.setattr(stage, "make_objective", see)
+    monkeypatch.setattr(plan, "make_objective", see)
     with pytest.raises(Seen) as seen:
         train_stage(ask("sparse", 1, student=dense, teacher=dense, said={"permute": True}), tmp_path)
     taught, before = seen.value.args[0].state_dict(), read_tensors(dense / "weights.safetensors")
