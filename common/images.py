@@ -181,10 +181,12 @@ class Score:
             self._sums["ssim"] += float(ssim(answers, targets, self.data_range).sum())
             apart = np.abs(np.asarray(answers, np.float64) - np.asarray(targets, np.float64))
             self._sums["loss"] += float(apart.mean()) * len(answers)
-        if self.features is not None:
-            if not np.all(np.isfinite(answers)):
+        if self.features is not None and not np.all(np.isfinite(answers)):
+            if self.metric != "ssim":
                 raise UserError("The pictures hold NaN or infinity: there is no feature distance of them.",
                                 where=where or None)
+            self.features, self._made = None, []  # such a picture has an SSIM of -1, which says it
+        if self.features is not None:
             self._made.append(self.features(answers))
             self._real.append(self.features(targets))
 

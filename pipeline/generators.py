@@ -35,7 +35,7 @@ def check_generator(train: TrainConfig, before: Sequence[TrainConfig], names: Se
         return
     _check_labels(train, where)
     if train.stage == "dense":
-        _check_first(train.gan, where)
+        _check_first(train, where)
     else:
         _check_later(train, before, names, where)
 
@@ -57,10 +57,13 @@ def _check_labels(train: TrainConfig, where: str) -> None:
         raise ValueError(f"{where}.optimizer.label_smoothing: a generator has no labels")
 
 
-def _check_first(gan: GanConfig, where: str) -> None:
+def _check_first(train: TrainConfig, where: str) -> None:
+    gan, untrained = train.gan, train.epochs == 0 or (train.phases is not None and not train.total_epochs)
     if gan.discriminator is None:
         raise ValueError(f"{where}.gan.discriminator: a generator is trained beside a discriminator; name its factory, "
                          "such as twofour.training.gan_models:tiny_discriminator")
+    if untrained and gan.discriminator.weights is None:
+        raise ValueError(f"{where}.gan.discriminator: with no epoch it stays untrained; name its weights")
     if gan.freeze:
         raise ValueError(f"{where}.gan.freeze: in the dense stage the discriminator has yet to learn")
 
@@ -70,13 +73,24 @@ def _check_later(train: TrainConfig, before: Sequence[TrainConfig], names: Seque
         raise ValueError(f"{where}.method: {train.method} in a {train.stage} stage learns from the {train.teacher} "
                          "stage, and there is none before it")
     own = train.gan.discriminator
-    if not any(stage.adversarial for stage in before) and (own is None or own.weights is None):
+    trained = next((stage.gan.discriminator for stage in before if stage.adversarial), None)
+    if trained is None and (own is None or own.weights is None):
         raise ValueError(f"{where}.gan.discriminator: no stage before has trained one, so its weights must be named")
+    if trained is not None and own is not None and own.weights not in (None, trained.weights):
+        raise ValueError(f"{where}.gan.discriminator.weights: the stage before trains it; leave them out")
     once = train.gan_compression.prune == "once"
     if once and train.stage != "sparse":
         raise ValueError(f"{where}.gan_compression.prune: only the sparse stage prunes")
     if once and train.gradual != GradualConfig():
         raise ValueError(f"{where}.gradual: gan_compression.prune is once")
+    curve = _curve(train)
+    if train.method == "gan_compression" and not curve.get("begin", 0.0) < curve["end"]:
+        raise ValueError(f"{where}.gradual: begin must be less than end, which is {curve['end']:g} in gan_compression")
+
+
+def _curve(train: TrainConfig) -> dict[str, float]:
+    """The paper's schedule, with what the stage itself says in its place."""
+    return _CURVE | {name: getattr(train.gradual, name) for name in train.gradual.model_fields_set}
 
 
 def with_generators(training: Sequence[TrainConfig]) -> list[TrainConfig]:
@@ -94,8 +108,7 @@ def _filled(train: TrainConfig, base: GanConfig) -> TrainConfig:
     said = {name: getattr(train.gan, name) for name in train.gan.model_fields_set}
     update: dict[str, object] = {"gan": tuned.model_copy(update=said)}
     if train.stage == "sparse" and train.method == "gan_compression" and train.gan_compression.prune == "gradual":
-        curve = {name: getattr(train.gradual, name) for name in train.gradual.model_fields_set}
-        update["gradual"] = GradualConfig.model_validate(_CURVE | curve)
+        update["gradual"] = GradualConfig.model_validate(_curve(train))
     return train.model_copy(update=update)
 
 

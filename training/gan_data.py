@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -14,40 +14,12 @@ from ..common.images import Features
 from ..common.lazy import require
 from .augment import jitter
 from .data import split_digits
-from .loaders import Batch, Loaders, TensorLoader
+from .loaders import Batch, Loaders, MadeLoader, TensorLoader
 from .seeds import steady
 
 _FEATURES, _FEATURE_SEED, _NOISE_SEED = 64, 24, 24
 _AROUND, _DEGREES, _MOVE = 2, 8.0, 0.06
 _EDGE = 0.7  # of the Sobel magnitude, for pixels from 0 to 1: about half of a full step
-
-
-class MadeLoader:
-    """Batches of pictures and of inputs that are made for them, both anew in each pass.
-
-    Args:
-        pictures: (N, C, H, W); they are the targets.
-        batch: samples per batch; the last one may be smaller.
-        inputs: makes a batch of inputs, by PyTorch's global random state, from its pictures.
-        augment: changes the pictures of a batch first. Defaults to nothing.
-    """
-
-    def __init__(
-        self, pictures: torch.Tensor, batch: int, inputs: Callable[[torch.Tensor], torch.Tensor],
-        augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    ) -> None:
-        self.pictures, self.batch, self.inputs, self.augment = pictures, batch, inputs, augment
-
-    def __len__(self) -> int:
-        """Number of batches."""
-        return -(-len(self.pictures) // self.batch)
-
-    def __iter__(self) -> Iterator[Batch]:
-        """One pass, in a new order from PyTorch's global random state."""
-        for chosen in torch.split(torch.randperm(len(self.pictures)), self.batch):
-            pictures = self.pictures[chosen]
-            pictures = self.augment(pictures) if self.augment else pictures
-            yield self.inputs(pictures), pictures
 
 
 def digits_from_noise(
@@ -78,7 +50,7 @@ def digits_from_noise(
     with steady(_NOISE_SEED + seed):
         fixed = [torch.randn(len(pictures), noise) for pictures in (val, calibration)]
     return Loaders(
-        MadeLoader(train, batch, lambda pictures: torch.randn(len(pictures), noise), _jitter if augment else None),
+        _made(train, batch, lambda pictures: torch.randn(len(pictures), noise), augment),
         TensorLoader(fixed[0], val, batch),
         TensorLoader(fixed[1], calibration, batch),
         metric="feature_distance", features=_features(size, seed), span=(-1.0, 1.0),
@@ -105,7 +77,7 @@ def edges_to_digits(batch: int = 64, size: int = 16, seed: int = 0, augment: boo
     _check("edges_to_digits", batch, size)
     train, val, calibration = _pictures(size, seed)
     return Loaders(
-        MadeLoader(train, batch, edges, _jitter if augment else None),
+        _made(train, batch, edges, augment),
         TensorLoader(edges(val), val, batch),
         TensorLoader(edges(calibration), calibration, batch),
         metric="ssim", features=_features(size, seed), span=(-1.0, 1.0),
@@ -125,6 +97,17 @@ def edges(pictures: torch.Tensor) -> torch.Tensor:
     kernels = torch.stack([across, across.T])[:, None]
     steep = F.conv2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), kernels).square().sum(1, keepdim=True).sqrt()
     return (steep > 2 * _EDGE).to(pictures.dtype) * 2 - 1
+
+
+def _made(
+    pictures: torch.Tensor, batch: int, inputs: Callable[[torch.Tensor], torch.Tensor], augment: bool
+) -> MadeLoader:
+    """Pictures as targets, changed anew in each pass if wanted, and the inputs that are made for them."""
+    def make(some: torch.Tensor, _targets: torch.Tensor) -> Batch:
+        some = _jitter(some) if augment else some
+        return inputs(some), some
+
+    return MadeLoader(pictures, pictures, batch, make)
 
 
 def _jitter(pictures: torch.Tensor) -> torch.Tensor:

@@ -135,6 +135,7 @@ class _Loop:
         schedule = Schedule.of([(phase.epochs, phase.data or self.data) for phase in self.plan.phases])
         with console.progress(f"train {self.plan.stage}", schedule.steps - schedule.before(done + 1)) as advance:
             self._evaluate(done, batches=1)  # what is wrong with it shows before the first epoch
+            self.plan.objective.start(done + 1)
             self.plan.objective.check(self.model, self._now.train)
             for epoch in range(done + 1, self.plan.epochs + 1):
                 start = time.perf_counter()

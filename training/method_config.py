@@ -147,6 +147,11 @@ class GroupKnowledgeConfig(Document):
                 and getattr(self, name) != fields[name].default]
         if self.survival is not None and said:
             raise ValueError(f"survival is stochastic depth, which has no {said[0]}; leave one of them out")
+        idle = [name for name in ("aggregate", "decay") if name in said]
+        if idle and (self.teacher == "main" or self.loops == 1):
+            raise ValueError(f"{idle[0]}: with teacher main, or with one loop, nothing is aggregated; leave it out")
+        if "decay" in idle and self.aggregate != "ema":
+            raise ValueError(f"decay: aggregate is {self.aggregate}, which has none")
         return self
 
 
@@ -209,6 +214,11 @@ class AdversarialAmendmentConfig(Document):
             raise ValueError("mediate_rule iterates needs attack_steps of at least 2: none comes before the only one")
         if self.mediate_rule == "none" and self.use_endpoint:
             raise ValueError("use_endpoint: with mediate_rule none the adversarial samples are all there is already")
+        for name, rule in (("mediate_points", "grid"), ("mediate_alpha", "beta")):
+            if getattr(self, name) != type(self).model_fields[name].default and self.mediate_rule != rule:
+                raise ValueError(f"{name}: it is of mediate_rule {rule}, and the rule is {self.mediate_rule}")
+        if self.vulnerability != "probability" and not self.gamma:
+            raise ValueError("vulnerability: with gamma 0 all samples count alike; leave it out")
         return self
 
 
@@ -219,7 +229,7 @@ class GanConfig(Document):
         discriminator: where it comes from: a factory that returns an nn.Module of pictures to logits; `weights` are its
             trained weights, needed only where no dense stage with `method: gan` came before. Its attribute
             `conditional`, if True, says that it is shown the input picture too, before the other on the channel axis.
-        lr: of the discriminator's AdamW; it follows the schedule of the generator's.
+        lr: of the discriminator's Adam; it follows the schedule of the generator's.
         betas: of the same.
         reconstruction: weight of the mean absolute difference from the target picture in the generator's loss.
         freeze: don't train the discriminator (`sparse` and `qat` only).
@@ -259,6 +269,10 @@ class GanCompressionConfig(Document):
     def _teaches(self) -> GanCompressionConfig:
         if not (self.consistency or self.distill):
             raise ValueError("consistency and distill are both 0: there is nothing to learn from")
+        said = [name for name in ("discriminative", "ratio", "reference")
+                if getattr(self, name) != type(self).model_fields[name].default]
+        if said and not self.consistency:
+            raise ValueError(f"{said[0]}: it is of the self-supervised loss, and consistency is 0")
         return self
 
 

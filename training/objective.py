@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class Objective:
         """Change the network, in place, into what the method trains; told once, before its optimizer is made."""
 
     def check(self, model: nn.Module, loader: Iterable[Any]) -> None:
-        """What can be found wrong on the first batch is said before any training.
+        """What can be found wrong on the first batch is said before any training; `start` was told the epoch to come.
 
         Args:
             model: as it will be trained; its mode is kept.
@@ -143,4 +144,15 @@ def placed(model: nn.Module, device: torch.device, memory_format: torch.memory_f
     return moved
 
 
-__all__ = ["Objective", "Supervised", "placed"]
+@contextmanager
+def at_rest(model: nn.Module) -> Iterator[None]:
+    """The network is in eval mode while the block runs."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+__all__ = ["Objective", "Supervised", "at_rest", "placed"]

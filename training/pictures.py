@@ -16,6 +16,7 @@ from .judge import metric_of
 from .loaders import Data
 from .objective import Objective, placed
 
+_OF_CLASSES = ("gpusq", "group_knowledge", "adversarial_amendment")
 _PLAIN = ("supervised", "asp", "sr_ste", "gradual", "qat")
 
 
@@ -64,9 +65,12 @@ def check_methods(data: Data, stages: Iterable[TrainConfig]) -> None:
     """
     metric = metric_of(data)
     for train in stages if metric != "accuracy" else ():
-        if train.method == "gpusq":
-            raise UserError("gpusq is a method for classifiers, and this data is of pictures.",
+        if train.method in _OF_CLASSES:
+            raise UserError(f"{train.method} is a method for classifiers, and this data is of pictures.",
                             where=f"training: {train.stage}: method", fix="Leave the method out.")
+        if metric == DISTANCE and train.adversarial and train.gan.reconstruction:
+            raise UserError("The targets don't belong to the inputs, so the pictures can't be drawn to them.",
+                            where=f"training: {train.stage}: gan.reconstruction", fix="Set it to 0.")
         alone = train.distill is None or train.distill.weight < 1
         if metric == DISTANCE and train.method in _PLAIN and train.total_epochs and alone:
             raise UserError(

@@ -12,6 +12,7 @@ from .amendment.objective import Amendment
 from .config import PhaseConfig, TrainConfig
 from .distill import Distiller
 from .factory import build_data
+from .gan.adversary import DISCRIMINATOR
 from .gan.make import make_gan
 from .gpusq.factors import FEATURES
 from .gpusq.make import make_objective
@@ -27,7 +28,7 @@ from .pruning.masker import Masker
 from .request import StageRequest
 from .restore import load_stage
 
-RECORDS = (FEATURES, SUBNETS, AMENDMENT)  # what methods leave beside the weights, if they are the stage's
+RECORDS = (FEATURES, SUBNETS, AMENDMENT, DISCRIMINATOR)  # what a stage's method leaves beside the weights
 
 
 def make_plan(request: StageRequest, masker: Masker, folder: Path, data: Data) -> Plan:

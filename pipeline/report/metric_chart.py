@@ -22,6 +22,7 @@ class _Step:
     value: float
     detail: str | None = None
     stale: bool = False
+    whole: float | None = None  # the dense model on the same samples, where those are not the stages'
 
 
 def measured(run: Run) -> Markup | None:
@@ -36,7 +37,8 @@ def measured(run: Run) -> Markup | None:
     kept = [step.value for step in steps if step.name != _PRUNED]
     scale = axis_of(metric)([*kept, *([] if dense is None else [_lowered(metric, dense, max(drop, 0.01))])])
     rules = [] if dense is None else [Rule(dense, whole, "accent")]
-    if dense is not None and worst is not None and drop:
+    same = all(step.whole in (None, dense) for step in steps)  # a distance depends on the number of samples
+    if dense is not None and worst is not None and drop and (same or not lower_is_better(metric)):
         low, high = sorted((dense, worst))
         rules.append(Rule(low, f"allowed by the recipe ({_allowed(metric, drop)})", "quiet", high))
     rows = [_row(metric, step, first, dense, scale) for step in steps]
@@ -79,11 +81,13 @@ def _steps(run: Run) -> list[_Step]:
     for engine in run.engines:
         if engine.validation is not None:
             detail = f"on {count(engine.validation.samples, 'sample')}"
-            steps.append(_Step(f"Engine, {engine_title(engine)}", engine.validation.value, detail, bool(engine.stale)))
+            steps.append(_Step(f"Engine, {engine_title(engine)}", engine.validation.value, detail, bool(engine.stale),
+                               engine.validation.dense_value))
     return steps
 
 
 def _row(metric: str, step: _Step, first: str, dense: float | None, scale: Scale) -> Row:
+    dense = dense if step.whole is None else step.whole
     off = "left" if step.value < scale.low else "right" if step.value > scale.high else None
     said = None if dense is None or step.name == first else change(metric, dense, step.value)
     said = "outdated: not of this dense model" if step.stale else said

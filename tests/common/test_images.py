@@ -118,6 +118,11 @@ def test_a_score_says_what_does_not_fit():
     with pytest.raises(UserError, match="answers with the shape"):
         score("ssim").see(np.zeros((2, 10)), pictures)
     with pytest.raises(UserError, match="NaN or infinity"):
-        score("ssim", features).see(pictures * np.nan, pictures)
+        score("feature_distance", features).see(pictures * np.nan, pictures)
+    with_nan = score("ssim", features)
+    with_nan.see(pictures, pictures)
+    with_nan.see(pictures * np.nan, pictures)
+    assert with_nan.metrics()["ssim"] == pytest.approx(0.0)
+    assert "feature_distance" not in with_nan.metrics()
     with pytest.raises(UserError, match="no pictures"):
         score("ssim").metrics()

@@ -34,6 +34,8 @@ def dense(method=METHOD, epochs=1, **config):
         (dense(attack_eps="1/0"), "attack_eps"),
         (dense(mediate_rule="iterates"), "attack_steps of at least 2"),
         (dense(mediate_rule="none", use_endpoint=True), "all there is already"),
+        (dense(mediate_points=5), "it is of mediate_rule grid"),
+        (dense(gamma=0, vulnerability="loss"), "all samples count alike"),
         (dense(gama=1), "Did you mean 'gamma'"),
         (dense("supervised", gamma=0), "method of this stage is not adversarial_amendment"),
         ({**dense(), "stage": "sparse"}, "sparse stage can't use"),

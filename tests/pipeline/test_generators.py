@@ -72,6 +72,11 @@ def test_a_resolved_recipe_says_the_same_again(tmp_path):
         ([DENSE, {**SPARSE, "sparsity": 0.6}], "it is for `unstructured` and `filters`"),
         ([DENSE, {**SPARSE, "gan": {"discriminater": JUDGE}}], "Did you mean 'discriminator'"),
         ([{**DENSE, "optimizer": {"betas": [0.5, 1.0]}}], "betas"),
+        ([DENSE, {**SPARSE, "gan": {"discriminator": {**JUDGE, "weights": "mine.pt"}}}], "the stage before trains it"),
+        ([{**DENSE, "epochs": 0}, SPARSE], "with no epoch it stays untrained"),
+        ([DENSE, {**SPARSE, "gradual": {"begin": 0.6}}], "begin must be less than end, which is 0.5"),
+        ([DENSE, {**SPARSE, "gan_compression": {"consistency": 0, "distill": 1, "ratio": "per_sample"}}],
+         "ratio: it is of the self-supervised loss"),
     ],
 )
 def test_what_can_not_be_is_refused(tmp_path, training, said):
@@ -91,8 +96,13 @@ def test_what_can_not_be_is_refused(tmp_path, training, said):
         ({"model": {"factory": NETS + "tiny_translator", "args": {"channels": 2}}}, "can't take this batch"),
         ({"model": {"factory": NETS + "tiny_generator", "args": {"size": 16}},
           "data": {"factory": DIGITS + "digits_from_noise", "args": {"size": 8}},
+          "training": [{**DENSE, "gan": {**DENSE["gan"], "reconstruction": 0}}],
           "validate": {"metric": "feature_distance"}},
          r"returned the shape \(2, 1, 16, 16\), and the real pictures have \(2, 1, 8, 8\)"),
+        ({"model": {"factory": NETS + "tiny_generator", "args": {"size": 8}},
+          "data": {"factory": DIGITS + "digits_from_noise", "args": {"size": 8}},
+          "validate": {"metric": "feature_distance"}}, "targets don't belong to the inputs, so the pictures"),
+        ({"training": [{"stage": "dense", "method": "group_knowledge"}]}, "group_knowledge is a method for"),
     ],
 )
 def test_what_does_not_fit_stops_a_run_before_anything_is_trained(tmp_path, changes, said):

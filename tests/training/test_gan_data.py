@@ -29,7 +29,7 @@ def test_noise_is_drawn_anew_in_each_pass_and_the_pictures_are_the_digits():
     assert first.shape == second.shape == (1197, 5)
     assert not torch.equal(first, second)
     assert (float(pictures.min()), float(pictures.max())) == (-1.0, 1.0)
-    assert torch.equal(pictures.flatten(1).sort(0).values, data.train.pictures.flatten(1).sort(0).values)
+    assert torch.equal(pictures.flatten(1).sort(0).values, data.train.inputs.flatten(1).sort(0).values)
     assert data.metric == "feature_distance"
 
 

@@ -5,8 +5,6 @@ Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Att
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +15,7 @@ from torch import nn
 from ...common.errors import UserError
 from ..checks import logits_for
 from ..loaders import Bounds
+from ..objective import at_rest
 
 
 @dataclass(frozen=True)
@@ -103,15 +102,4 @@ def wrong_class(targets: torch.Tensor, draw: torch.Tensor, classes: int) -> torc
     return (targets.long() + shift.view(-1, *[1] * (targets.ndim - 1))) % classes
 
 
-@contextmanager
-def at_rest(model: nn.Module) -> Iterator[None]:
-    """The network is in eval mode while the block runs."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
-
-
-__all__ = ["Attack", "at_rest", "wrong_class"]
+__all__ = ["Attack", "wrong_class"]

@@ -19,8 +19,8 @@ from ...common.errors import UserError
 from ..checks import answer, logits_for
 from ..config import AdversarialAmendmentConfig
 from ..loaders import Bounds
-from ..objective import Objective
-from .attack import Attack, at_rest
+from ..objective import Objective, at_rest
+from .attack import Attack
 from .bounds import check_inputs
 from .dual import aside, convert, has_norms, revert
 from .measure import RECORD, measured
@@ -66,8 +66,8 @@ class Amendment(Objective):
         """
         where, device = "train loader, batch 0", next((part.device for part in model.parameters()), None)
         _, inputs, targets = next(self.batches(loader))
-        check_inputs(inputs, self.bounds[0], where)
-        self.attack(model, inputs[:2].to(device), targets[:2].to(device), self.bounds[0], where)
+        check_inputs(inputs, self._bounds, where)
+        self.attack(model, inputs[:2].to(device), targets[:2].to(device), self._bounds, where)
 
     def start(self, epoch: int) -> None:
         """Takes the epoch's bounds and label smoothing."""

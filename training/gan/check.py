@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from ...common.errors import UserError
+from ...common.metric import ACCURACY
 from ..checks import answer
+from ..judge import metric_of
 from .adversary import judged
-
-_METRIC = "accuracy"
 
 
 def check_images(data: Any) -> None:
@@ -20,7 +20,7 @@ def check_images(data: Any) -> None:
     Raises:
         UserError: its metric is accuracy.
     """
-    if getattr(data, "metric", _METRIC) == _METRIC:
+    if metric_of(data) == ACCURACY:
         raise UserError(
             "A generator has no accuracy, and the data names no metric of pictures.", where="data.factory",
             fix="Return Loaders with metric='ssim' or metric='feature_distance'; the targets are pictures.",

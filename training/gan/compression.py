@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..config import GanCompressionConfig, GanConfig
-from ..objective import placed
+from ..objective import at_rest, placed
 from .adversary import Adversary, judged
 from .check import pictures_for
 from .losses import Terms, apart, relative, terms_of
@@ -53,9 +53,10 @@ class GanCompression(Gan):
             shown = pictures_for(self.teacher, inputs, targets, where).float()
         loss = made.new_zeros(())
         if self.config.consistency:
-            with torch.no_grad():
-                goal = terms_of(lambda x, y: judged(self.reference, x, y), inputs, shown, targets)
-            ours = terms_of(self.adversary, inputs, made, targets)
+            with at_rest(self.adversary.module):  # both are judged alike, and leave no trace in its batch norm
+                with torch.no_grad():
+                    goal = terms_of(lambda x, y: judged(self.reference, x, y), inputs, shown, targets)
+                ours = terms_of(self.adversary, inputs, made, targets)
             loss = loss + self.config.consistency * self._consistency(goal, ours)
         if self.config.distill:
             loss = loss + self.config.distill * apart(made, shown).mean()

@@ -102,7 +102,8 @@ class Elastic(Objective):
         if not samples:
             return
         kept, gaps = ((sums[name] / sums["passes"]).tolist() for name in ("blocks", "gap"))
-        groups = [{"kept": blocks, "gap": gap} for blocks, gap in zip(kept, gaps, strict=True)]
+        taught = bool(self.whole)  # else nothing teaches, and there is no distance
+        groups = [{"kept": blocks} | ({"gap": gap} if taught else {}) for blocks, gap in zip(kept, gaps, strict=True)]
         cost = self.whole + float(sums["blocks"].sum()) / samples
         files.write_json(folder / RECORD, {"groups": groups, "cost": cost})
 

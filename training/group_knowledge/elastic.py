@@ -45,8 +45,8 @@ def skipped(blocks: Iterable[Block]) -> Iterator[None]:
         yield
 
 
-def _same(value: Any, *_args: Any, **_settings: Any) -> Any:
-    return value
+def _same(*args: Any, **settings: Any) -> Any:
+    return next(value for value in (*args, *settings.values()) if isinstance(value, torch.Tensor))
 
 
 def _restore(module: nn.Module, before: Any) -> None:

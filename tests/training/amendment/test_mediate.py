@@ -18,7 +18,7 @@ def test_mediate_samples_lie_on_the_line_each_at_its_own_share(rule, points, alp
     torch.manual_seed(seed)
     inputs = torch.randn(6, 1, 3, 3)
     other = inputs + (torch.rand_like(inputs) - 0.5) * 0.2
-    said = config(rule, mediate_points=points, mediate_alpha=alpha)
+    said = config(rule, **{"grid": {"mediate_points": points}, "beta": {"mediate_alpha": alpha}}.get(rule, {}))
     state = torch.get_rng_state()
     drawn = shares(6, said).view(-1, 1, 1, 1)
     torch.set_rng_state(state)

@@ -146,5 +146,6 @@ def test_in_bf16_every_parameter_still_learns(nets):
 def test_inputs_that_cannot_be_attacked_are_refused(nets, dtype, bounds, said):
     objective, model = made(nets)
     objective.bounds = [bounds]
+    objective.start(1)
     with pytest.raises(UserError, match=said):
         objective.check(model, nets.samples(dtype).train)

@@ -130,3 +130,18 @@ def test_masks_of_transposed_convolutions_survive_adam_s_momentum(objective):
         assert not weight[~mask].any()
     groups = mask.movedim(0, -1).reshape(-1, 4)
     assert (groups.sum(1) == 2).all()
+
+
+@pytest.mark.parametrize("reference", ["current", "frozen"])
+def test_a_discriminator_with_dropout_and_batch_norm_judges_both_alike(adversary, reference):
+    dense, judge, inputs, targets = adversary("noise")
+    judge.module = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Dropout(0.5),
+                                       torch.nn.Flatten(), torch.nn.LazyLinear(1))
+    judge.module(targets)  # gives the last layer its shape
+    before = judge.module[1].running_mean.clone()
+    config = GanCompressionConfig(reference=reference)
+    loss = GanCompression(judge, copy.deepcopy(dense), GanConfig(), config)
+    made = dense.eval()(inputs)
+    assert float(loss.loss(made, inputs, targets, "here").detach()) == 0.0
+    assert torch.equal(judge.module[1].running_mean, before)
+    assert judge.module.training

@@ -82,7 +82,8 @@ def test_with_one_loop_a_subnets_teacher_is_its_parent(batch, drawn):
 
 @pytest.mark.parametrize(("aggregate", "weights"), [("ema", (0.3, 0.7)), ("last", (0.0, 1.0)), ("none", (1.0, 0.0))])
 def test_with_two_loops_the_second_group_learns_what_both_of_the_first_know(batch, drawn, aggregate, weights):
-    found = made(batch, groups=2, loops=2, strict=True, aggregate=aggregate, decay=0.3, weight=2, temperature=3)
+    decay = {"decay": 0.3} if aggregate == "ema" else {}
+    found = made(batch, groups=2, loops=2, strict=True, aggregate=aggregate, weight=2, temperature=3, **decay)
     losses = terms(found, batch)
     keeps, parents = drawn
     assert parents == [full(found.stages), keeps[0], full(found.stages), keeps[2]]

@@ -120,3 +120,29 @@ def test_networks_of_no_use_are_refused_with_their_stages(networks):
         usable_stages(single, torch.randn(2, 8), "here")
     with pytest.raises(UserError, match="can't take this batch"):
         usable_stages(single, torch.randn(2, 7), "here")
+
+
+def test_a_block_that_is_called_by_keyword_can_be_left_out_too():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(6, 6)
+
+        def forward(self, x):
+            return x + torch.tanh(self.inner(x))
+
+    class Keyed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks, self.head = nn.ModuleList(Block() for _ in range(3)), nn.Linear(6, 2)
+
+        def forward(self, x):
+            for block in self.blocks:
+                x = block(x=x)
+            return self.head(x)
+
+    network, inputs = Keyed().eval(), torch.randn(2, 6)
+    stages = find_stages(network, inputs, "here")
+    assert [len(stage) for stage in stages] == [3]
+    with shortened(stages, (1,)):
+        assert torch.equal(network(inputs), network.head(network.blocks[0](inputs)))
