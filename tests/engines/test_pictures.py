@@ -103,8 +103,11 @@ def test_the_worst_batch_is_held_to_the_gate_and_named_by_its_likeness(source):
 def test_pictures_that_are_not_finite_are_the_least_alike_and_have_no_distance(source):
     found, _ = judged(source(features=None), lambda x: x * np.nan)
     assert (found.value, found.agreement.ssim, found.agreement.psnr_db) == (-1, -1, -300)
+    with_features, _ = judged(source(), lambda x: x * np.nan)
+    assert (with_features.value, "engine" in with_features.feature_distances) == (-1, False)
+    assert not any(gate.met for gate in with_features.gates)
     with pytest.raises(UserError, match="NaN or infinity"):
-        judged(source(), lambda x: x * np.nan)
+        judged(source("feature_distance", eval_metric=2.0, dense_eval_metric=2.0), lambda x: x * np.nan)
 
 
 @pytest.mark.parametrize(("said", "lacking"), [({"span": None}, "span"), ({"features": None}, "features.npz")])
