@@ -117,7 +117,8 @@ def two_four_check(results: dict[str, Any]) -> str:
     return (
         "## The 2:4 check beside Polygraphy's\n\n`python benchmarks/two_four_check.py`: a stack of MatMul layers, all "
         "2:4, each checked in a process of its own, the shortest of 3 runs. Polygraphy's `inspect sparsity` reads the "
-        f"{'larger files once' if whole else 'smaller files only'}, and passes over INT8 codes. {machine(results)}\n\n"
+        f"{'larger files once' if whole else 'smaller files only'}, and passes over INT8 codes. Times as "
+        f"long: by processor time, where that was taken. {machine(results)}\n\n"
         + table(heads, rows)
     )
 
@@ -127,8 +128,9 @@ def peer(other: dict[str, Any] | None, own: dict[str, Any]) -> list[str]:
         return ["", "", ""]
     clock = "cpu_seconds" if "cpu_seconds" in other else "process_seconds"
     seconds, ratio = other["process_seconds"], other[clock] / own[clock]
+    kind = "processor time" if clock == "cpu_seconds" else "time"
     if other.get("stopped"):
-        return [f"stopped after {seconds:.0f}", "", f"more than {ratio:.0f}"]
+        return [f"stopped after {other[clock]:.0f} of {kind}", "", f"more than {ratio:.0f}"]
     found = f"{other['two_four']} of {own['layers']}"
     return [f"{seconds:.2f}", found, f"{ratio:.1f}" if other["eligible"] else "it judges none"]
 

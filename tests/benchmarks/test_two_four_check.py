@@ -19,7 +19,9 @@ def loaded(name):
     (None, ["", "", ""]),
     ({"process_seconds": 90.0, "cpu_seconds": 8.0, "two_four": 5, "eligible": 5}, ["90.00", "5 of 5", "4.0"]),
     ({"process_seconds": 9.0, "cpu_seconds": 8.0, "two_four": 0, "eligible": 0}, ["9.00", "0 of 5", "it judges none"]),
-    ({"process_seconds": 90.0, "cpu_seconds": 8.0, "stopped": True}, ["stopped after 90", "", "more than 4"]),
+    ({"process_seconds": 90.0, "cpu_seconds": 8.0, "stopped": True},
+     ["stopped after 8 of processor time", "", "more than 4"]),
+    ({"process_seconds": 90.0, "stopped": True}, ["stopped after 90 of time", "", "more than 30"]),
 ])
 def test_what_the_table_says_of_polygraphy(other, said):
     assert loaded("tables").peer(other, {"process_seconds": 3.0, "cpu_seconds": 2.0, "layers": 5}) == said

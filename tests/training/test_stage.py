@@ -229,3 +229,13 @@ def test_each_epoch_says_a_line_where_no_bar_can_be_shown(tmp_path, ask, capsys)
         assert re.fullmatch(said, line)
     assert len(told) == 2
     assert [line.split(":")[0] for line in lines if "steps in" in line] == ["measure on val", "train sparse"]
+
+
+def test_what_another_method_left_in_the_folder_goes(tmp_path, ask):
+    from twofour.training.plan import RECORDS
+
+    for name in RECORDS:
+        (tmp_path / name).write_bytes(b"of a stage that is no more")
+    train_stage(ask("dense", 1), tmp_path)
+    assert "discriminator.safetensors" in RECORDS
+    assert not [name for name in RECORDS if (tmp_path / name).exists()]

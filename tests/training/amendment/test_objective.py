@@ -149,3 +149,14 @@ def test_inputs_that_cannot_be_attacked_are_refused(nets, dtype, bounds, said):
     objective.start(1)
     with pytest.raises(UserError, match=said):
         objective.check(model, nets.samples(dtype).train)
+
+
+def test_the_first_batch_is_checked_with_the_range_of_the_epoch_to_come(nets):
+    objective, model = made(nets)
+    unfit = (torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
+    objective.bounds = [unfit, nets.BOUNDS]
+    objective.start(2)
+    objective.check(model, nets.samples(torch.float32).train)
+    objective.start(1)
+    with pytest.raises(UserError, match="broadcast"):
+        objective.check(model, nets.samples(torch.float32).train)

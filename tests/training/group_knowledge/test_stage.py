@@ -85,3 +85,10 @@ def test_what_cant_be_used_is_told_before_any_training(tmp_path, monkeypatch):
     vit = ModelConfig(factory="twofour.training.models:tiny_vit", args={"dim": 16, "depth": 1, "heads": 1, "size": 8})
     with pytest.raises(UserError, match="no residual stage"):
         train_stage(ask(model=vit), tmp_path)
+
+
+@pytest.mark.parametrize(("said", "measured"), [({"survival": 0.5}, {"kept"}), ({}, {"kept", "gap"})])
+def test_a_distance_is_on_record_only_where_something_teaches(tmp_path, said, measured):
+    train_stage(ask(1, **said), tmp_path)
+    groups = json.loads((tmp_path / "group_knowledge.json").read_text())["groups"]
+    assert all(group.keys() == measured for group in groups)
